@@ -58,7 +58,7 @@ void dr_errinfo_set(struct dr_errinfo *reterr, const char *field, long line, con
 
 noreturn void dr_assert_failed(const char *cond, const char *file, int line)
 {
-    fprintf(stderr, "level=error msg=\"assertion failed\" cond=\"%s\" file=%s line=%d\n", cond, file,
-            line);
+    fprintf(stderr, "level=error msg=\"assertion failed\" cond=\"%s\" file=%s line=%d\n", cond,
+            file, line);
     abort();
 }

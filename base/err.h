@@ -65,11 +65,12 @@ int dr_err_http(dr_err_t err);
 /** CoAP response code byte (class * 32 + detail) that stands for @p err. */
 uint8_t dr_err_coap(dr_err_t err);
 
-/** Where and why an operator's or a client's input was refused; a fixed size, kept by the caller. */
+/** Where and why an operator's or a client's input was refused; a fixed size, kept by the caller.
+ */
 struct dr_errinfo {
-    char field[64];  /**< option, JSON field or file name; may be empty */
-    long line;       /**< line or byte position, 0 = none */
-    char text[192];  /**< one sentence without full stop */
+    char field[64]; /**< option, JSON field or file name; may be empty */
+    long line;      /**< line or byte position, 0 = none */
+    char text[192]; /**< one sentence without full stop */
 };
 
 /** Fill @p reterr (may be NULL) in printf style. */
@@ -87,4 +88,4 @@ void dr_errinfo_set(struct dr_errinfo *reterr, const char *field, long line, con
 noreturn void dr_assert_failed(const char *cond, const char *file, int line);
 
 #define DR_CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
-#define DR_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define DR_ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))

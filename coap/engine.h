@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file  coap/engine.h
+ * @brief The CoAP engine of one loop: sockets, DTLS associations, exchanges; server and client
+ * role.
+ *
+ * Layer: coap.  Threads: every function on the engine's own loop, unless it says otherwise; engines
+ * share nothing but the read-only struct cx_security.  Memory: per peer see docs/limits.md. Limits:
+ * struct cx_limits.  Security: nothing is kept for a peer before its cookie has come back (DTLS).
+ * Spec: RFC7252, RFC7641, RFC7959, RFC8132, RFC9175, RFC6347.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "coap/pdu.h"
+
+struct loop;
+struct cx_engine;
+struct cx_body;
+struct cx_security;
+
+/** A peer: slab index in the low 32 bits, generation in the high ones; 0 is none. Never reused for
+ * another peer. */
+typedef uint64_t cx_peer_t;
+/** A request that waits for our answer. 0 is none. */
+typedef uint64_t cx_exchange_t;
+
+enum cx_proto { CX_PROTO_UDP, CX_PROTO_DTLS };
+
+union cx_addr {
+    struct sockaddr sa;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+};
+
+#define CX_IDENTITY_MAX 128
+#define CX_CRED_KEY_MAX 64
+
+enum cx_id_kind { CX_ID_NONE, CX_ID_PSK, CX_ID_CERT };
+
+/** Who the peer proved to be; fixed for the life of the association. */
+struct cx_identity {
+    enum cx_id_kind kind;
+    int64_t account;    /**< account that the credential belongs to; 0 for CX_ID_NONE */
+    int64_t credential; /**< id of the PSK row or of the trust anchor */
+    uint32_t
+        version; /**< credential version; a later one in the store makes this association stale */
+    const char *name; /**< PSK identity, or the CN of the certificate; NUL-terminated; borrowed from
+                         the peer */
+};
+
+enum cx_gone {
+    CX_GONE_CLOSED,   /**< close_notify, or cx_peer_close */
+    CX_GONE_REPLACED, /**< a newer association of the same address is complete */
+    CX_GONE_IDLE,     /**< NoSec peer or association without traffic for longer than the limit */
+    CX_GONE_FAILED,   /**< fatal alert or failed handshake (client role) */
+};
+
+/** A request of a peer, whole (blocks assembled) and not a duplicate. Valid during the call only.
+ */
+struct cx_inbound {
+    cx_peer_t peer;
+    cx_exchange_t exchange;
+    const struct cx_pdu *pdu; /**< payload is the whole body */
+};
+
+/** A question for the key of a PSK identity. Answer by cx_psk_answer, at once or later. */
+struct cx_psk_query {
+    uint64_t handle;
+    const char *identity; /**< NUL-terminated, without NUL inside, at most CX_IDENTITY_MAX bytes;
+                             valid in the call */
+};
+
+/** What the engine tells its owner; all on the engine's loop. A NULL member means "refuse" or
+ * "ignore". */
+struct cx_ops {
+    /** Answer exactly once with cx_answer, inside the call (piggybacked) or later (after 1 s an
+     * empty ACK goes out). */
+    void (*request)(void *data, struct cx_engine *e, const struct cx_inbound *in);
+    /**
+     * A response or notification whose token no call of ours waits for (observations, and tokens
+     * that the device made). Return true to take it (a CON is acknowledged), false to refuse it
+     * (RST). The body is whole.
+     */
+    bool (*notify)(void *data, struct cx_engine *e, cx_peer_t peer, const struct cx_pdu *pdu);
+    void (*psk)(void *data, struct cx_engine *e, const struct cx_psk_query *q);
+    /**
+     * The peer's chain was verified against the trust anchors in cx_security. Fill account,
+     * credential and version from the anchor's tag, or return an error to refuse.
+     */
+    dr_err_t (*cert)(void *data, struct cx_engine *e, uint64_t anchor_tag, const char *cn,
+                     const uint8_t *leaf_der, size_t leaf_len, struct cx_identity *id);
+    /** The peer has gone: its calls have completed already with DR_ERR_GONE (or DR_ERR_MOVED). */
+    void (*peer_gone)(void *data, struct cx_engine *e, cx_peer_t peer, uint64_t user,
+                      enum cx_gone why);
+};
+
+/** Named limits and times; zero means the default that stands behind it. */
+struct cx_limits {
+    uint32_t peers_max;     /**< 1,200,000 */
+    uint32_t half_open_max; /**< handshakes under way: 2,000 */
+    uint32_t body_max;      /**< assembled body of a peer: 65,536 bytes; above it 4.13 with Size1 */
+    uint32_t assemblies_max;         /**< block-wise bodies under way: 10,000 */
+    uint32_t exchanges_per_peer_max; /**< requests of a peer that wait for our answer: 8 */
+    uint32_t calls_per_peer_max;     /**< our requests to a peer, queued and in flight: 64 */
+    uint32_t handshake_cpu_pct;      /**< share of the loop's time: 30 */
+    uint32_t nosec_idle_s;           /**< a NoSec peer without traffic is forgotten: 86,400 */
+    uint32_t assoc_idle_s; /**< 0 = an association lives until closed, replaced or evicted */
+};
+
+struct cx_engine_config {
+    struct loop *loop;
+    unsigned shard;  /**< number of this shard, 0.. */
+    unsigned shards; /**< how many there are */
+    const struct cx_security
+        *security; /**< NULL = NoSec only; borrowed, may be swapped by cx_engine_reload */
+    struct cx_limits limits;
+    const struct cx_ops *ops; /**< borrowed for the life of the engine */
+    void *data;
+};
+
+DR_CHECK dr_err_t cx_engine_new(const struct cx_engine_config *config, struct cx_engine **ret);
+/** Stop: calls complete with DR_ERR_CANCELED, then @p done is called once, later; then
+ * cx_engine_free may be called. */
+void cx_engine_close(struct cx_engine *e, void (*done)(void *data), void *data);
+struct cx_engine *cx_engine_free(struct cx_engine *e);
+
+/**
+ * Open @p n UDP sockets on one address for n shards: the first binds without SO_REUSEPORT, so that
+ * a second server gets DR_ERR_IN_USE, then its siblings join; a BPF program steers by source
+ * address. Any thread.
+ * @param addr     in: address and port (0 = free one); out: what was bound
+ * @param ret_fds  n descriptors, owned by the caller until adopted
+ */
+DR_CHECK dr_err_t cx_sockets_open(union cx_addr *addr, unsigned n, int *ret_fds);
+/** Take ownership of a bound UDP socket and serve @p proto on it. */
+DR_CHECK dr_err_t cx_engine_adopt(struct cx_engine *e, int fd, enum cx_proto proto);
+
+/** Answer of ours to a request. Everything is borrowed for the call. A large payload is served
+ * block-wise. */
+struct cx_reply {
+    uint8_t code;
+    const struct cx_opt *opts;
+    size_t n_opts;
+    const uint8_t *payload;
+    size_t payload_len;
+    struct cx_body *body; /**< instead of payload: shared immutable bytes with random access by
+                             block; may be NULL */
+};
+/**
+ * Answer @p x. An exchange whose peer has gone is ignored.
+ * @retval DR_ERR_NOT_FOUND  answered already, or never was
+ */
+dr_err_t cx_answer(struct cx_engine *e, cx_exchange_t x, const struct cx_reply *reply);
+/** Never answer @p x and forget it: the peer will repeat its request (no credit, stop). */
+void cx_forget(struct cx_engine *e, cx_exchange_t x);
+
+/** Retransmission times of one profile. spec: RFC7252#4.8 */
+struct cx_timing {
+    uint32_t ack_timeout_ms;      /**< 2000 */
+    uint16_t random_factor_pct;   /**< 150 */
+    uint8_t retransmit_max;       /**< 4 */
+    uint32_t response_timeout_ms; /**< from the empty ACK (or the NON) to the response: 120,000;
+                                     block progress resets it */
+};
+extern const struct cx_timing cx_timing_default;
+
+struct cx_call;
+/**
+ * @param err     DR_OK: @p answer holds the (whole) response, whatever its code. DR_ERR_TIMEOUT no
+ * ACK or no response, DR_ERR_RESET, DR_ERR_CANCELED, DR_ERR_MOVED, DR_ERR_GONE, DR_ERR_TOO_LARGE
+ * (body over body_max), DR_ERR_PROTO (the peer broke block-wise rules)
+ * @param answer  NULL on error; borrowed for the call
+ */
+typedef void cx_call_cb(struct cx_call *call, dr_err_t err, const struct cx_pdu *answer);
+
+/** A request of ours to a peer, in the caller's memory until cb, which is the last touch. One per
+ * peer is in flight. */
+struct cx_call {
+    cx_peer_t peer;
+    uint8_t code;
+    bool non; /**< send NON */
+    const struct cx_opt
+        *opts; /**< borrowed until cb; Uri-Path, Uri-Query, Accept, Content-Format, Observe … */
+    size_t n_opts;
+    const uint8_t *payload; /**< borrowed until cb; sent block-wise when larger than a block */
+    size_t payload_len;
+    const struct cx_timing *timing; /**< NULL = cx_timing_default */
+    uint8_t token_len; /**< 0: the engine makes 8 random bytes and writes them here at start */
+    uint8_t token[CX_TOKEN_MAX];
+    uint16_t block_size; /**< 0 = 1024; 16..1024 */
+    cx_call_cb *cb;
+    void *data;
+    struct { /**< the engine's; do not touch */
+        struct cx_call *next, *prev;
+        uint64_t id;
+        void *state;
+    } priv;
+};
+
+/**
+ * Queue a request. DR_OK: cb runs once, later. Error: it never runs.
+ * @retval DR_ERR_GONE   no such peer
+ * @retval DR_ERR_LIMIT  calls_per_peer_max
+ * @retval DR_ERR_NOMEM
+ */
+DR_CHECK dr_err_t cx_call_start(struct cx_engine *e, struct cx_call *call);
+/** Hurry: cb still comes, later. */
+void cx_call_cancel(struct cx_engine *e, struct cx_call *call);
+
+/** Answer a PSK question. @p key NULL or @p len 0: unknown identity (the handshake runs on and
+ * fails like a wrong key). */
+void cx_psk_answer(struct cx_engine *e, uint64_t handle, const uint8_t *key, size_t len,
+                   const struct cx_identity *id);
+
+/** A value of the owner's kept with the peer (a registration index), 0 at first. */
+void cx_peer_set_user(struct cx_engine *e, cx_peer_t peer, uint64_t user);
+uint64_t cx_peer_user(const struct cx_engine *e, cx_peer_t peer);
+/** Identity of the peer; name is borrowed while the peer lives. False if it has gone. */
+bool cx_peer_identity(const struct cx_engine *e, cx_peer_t peer, struct cx_identity *ret);
+bool cx_peer_addr(const struct cx_engine *e, cx_peer_t peer, union cx_addr *ret);
+/** End an association at once (revoked, deleted): close_notify, calls complete with DR_ERR_GONE,
+ * later peer_gone. */
+void cx_peer_close(struct cx_engine *e, cx_peer_t peer);
+/** Calls under way and queued complete with DR_ERR_MOVED; the peer itself stays. */
+void cx_peer_calls_moved(struct cx_engine *e, cx_peer_t peer);
+
+/* ---- client role ---- */
+
+struct cx_connect {
+    enum cx_proto proto;
+    union cx_addr remote;
+    union cx_addr local; /**< source address; port is that of the adopted socket; family 0 = any */
+    const char *psk_identity; /**< borrowed for the call; NULL with a certificate in cx_security */
+    const uint8_t *psk_key;
+    size_t psk_key_len;
+    const struct cx_timing *timing; /**< handshake retransmission; NULL = default */
+    /** Once, later: DR_OK and the handshake is done (UDP: at once), DR_ERR_TIMEOUT, DR_ERR_CRYPTO,
+     * DR_ERR_CANCELED. */
+    void (*cb)(void *data, cx_peer_t peer, dr_err_t err);
+    void *data;
+};
+/** @retval DR_ERR_LIMIT too many handshakes or peers */
+DR_CHECK dr_err_t cx_connect(struct cx_engine *e, const struct cx_connect *c, cx_peer_t *ret);
+
+/* ---- shared bodies (served by cx_reply.body, random access, no copy per peer) ---- */
+
+struct cx_body *cx_body_new(const uint8_t *bytes, size_t len, const uint8_t *etag, size_t etag_len,
+                            void (*release)(void *data), void *data);
+struct cx_body *cx_body_ref(struct cx_body *body);
+struct cx_body *cx_body_unref(struct cx_body *body);
+
+/* ---- security material, immutable once built, shared by all engines ---- */
+
+struct cx_anchor {
+    const uint8_t *der; /**< certificate */
+    size_t len;
+    uint64_t tag; /**< handed to cx_ops.cert */
+};
+struct cx_security_config {
+    const char *cert_pem; /**< own chain, leaf first; NULL = PSK only */
+    const char *key_pem;  /**< its private key */
+    const struct cx_anchor *anchors;
+    size_t n_anchors;
+    uint8_t ticket_key[48]; /**< session tickets; all zero = no tickets */
+    uint8_t cookie_key[32]; /**< all zero = random */
+    bool client;            /**< for the client role */
+};
+DR_CHECK dr_err_t cx_security_new(const struct cx_security_config *config, struct cx_security **ret,
+                                  struct dr_errinfo *reterr);
+struct cx_security *cx_security_ref(struct cx_security *s);
+struct cx_security *cx_security_unref(struct cx_security *s);
+/** New handshakes use @p security from now on. */
+void cx_engine_reload(struct cx_engine *e, struct cx_security *security);
+
+/** Counters of one engine, for /metrics and the simulator; monotonic. */
+struct cx_stats {
+    uint64_t rx_datagrams, tx_datagrams, rx_bytes, tx_bytes, rx_dropped_kernel, tx_blocked;
+    uint64_t malformed, bad_records, replays, duplicates, resets_sent, retransmissions;
+    uint64_t handshakes_started, handshakes_done, handshakes_failed, hello_verify_sent,
+        half_open_refused, resumed;
+    uint64_t requests, responses, notifications, calls, call_timeouts;
+    uint32_t peers, associations, half_open, exchanges, assemblies;
+};
+void cx_engine_stats(const struct cx_engine *e, struct cx_stats *ret);
