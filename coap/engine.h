@@ -23,6 +23,7 @@ struct loop;
 struct cx_engine;
 struct cx_body;
 struct cx_security;
+struct cx_observed;
 
 /** A peer: slab index in the low 32 bits, generation in the high ones; 0 is none. Never reused for
  * another peer. */
@@ -88,6 +89,13 @@ struct cx_ops {
      * (RST). The body is whole.
      */
     bool (*notify)(void *data, struct cx_engine *e, cx_peer_t peer, const struct cx_pdu *pdu);
+    /**
+     * Which request made the observation of @p first's token? Asked for when a notification is only
+     * the first block of its body. Fill @p ret (coap/msg.h) and return true; false or NULL: notify
+     * gets the first block alone, with pdu->block2 set.
+     */
+    bool (*observed)(void *data, struct cx_engine *e, cx_peer_t peer, const struct cx_pdu *first,
+                     struct cx_observed *ret);
     void (*psk)(void *data, struct cx_engine *e, const struct cx_psk_query *q);
     /**
      * The peer's chain was verified against the trust anchors in cx_security. Fill account,
@@ -180,7 +188,9 @@ struct cx_call;
 typedef void cx_call_cb(struct cx_call *call, dr_err_t err, const struct cx_pdu *answer);
 
 /** A request of ours to a peer, in the caller's memory until cb, which is the last touch. One per
- * peer is in flight. */
+ * peer is in flight. With a response code (2.05 …) it is a notification of ours: token and Observe
+ * are the caller's, Uri-Path and Uri-Query are not sent but name the resource (rest of a large
+ * body); DR_OK with an empty answer (code 0.00) once acknowledged, DR_ERR_RESET when unwanted. */
 struct cx_call {
     cx_peer_t peer;
     uint8_t code;
