@@ -19,6 +19,8 @@
 #define CX_TOKEN_MAX 8
 /** Options that one outgoing message may carry. */
 #define CX_OPTS_MAX  48
+/** Longest path that cx_pdu_path makes, without the NUL. */
+#define CX_PATH_MAX  1024
 
 enum cx_type { CX_CON = 0, CX_NON = 1, CX_ACK = 2, CX_RST = 3 };
 
@@ -154,6 +156,10 @@ DR_CHECK dr_err_t cx_pdu_encode(struct dr_wr *wr, uint8_t type, uint8_t code, ui
                                 const uint8_t *token, uint8_t token_len, const struct cx_opt *opts,
                                 size_t n_opts, const uint8_t *payload, size_t payload_len);
 
-/** Join the Uri-Path options as "/a/b" (unescaped; a '/' inside a segment is DR_ERR_PROTO). @retval
- * DR_ERR_NOSPACE */
+/**
+ * Join the Uri-Path options as "/a/b" (unescaped), or "/" when there is none.
+ * @param buf  filled on success, NUL-terminated; untouched on error
+ * @retval DR_ERR_PROTO    a '/' or NUL inside a segment
+ * @retval DR_ERR_NOSPACE  longer than @p cap, or than CX_PATH_MAX
+ */
 DR_CHECK dr_err_t cx_pdu_path(const struct cx_pdu *pdu, char *buf, size_t cap);
