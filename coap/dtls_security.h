@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file  coap/dtls_security.h
+ * @brief Inside of struct cx_security (coap/engine.h): what the handshake needs of it.
+ *
+ * Layer: coap.  Threads: immutable once built, shared by all; the count of references is atomic.
+ * Memory: one SSL_CTX (server) or two (client).  Limits: DTLS_ANCHORS_MAX.  Security: keys are
+ * wiped with the last reference.  Spec: RFC7925#4, LWM2M-1.1-TRANSPORT#5.2.
+ */
+#pragma once
+
+#include "coap/engine.h"
+
+#define DTLS_ANCHORS_MAX 1024
+
+typedef struct ssl_ctx_st SSL_CTX;
+typedef struct x509_st X509;
+
+/** Key of the stateless cookies. */
+const uint8_t *dtls_security_cookie_key(const struct cx_security *s);
+bool dtls_security_is_client(const struct cx_security *s);
+/** Context for handshakes; @p psk tells the client's two apart. NULL if there is none. */
+SSL_CTX *dtls_security_ctx(const struct cx_security *s, bool psk);
+/**
+ * Tag of the trust anchor @p cert.
+ * @retval DR_ERR_NOT_FOUND
+ */
+DR_CHECK dr_err_t dtls_security_anchor(const struct cx_security *s, const X509 *cert,
+                                       uint64_t *ret_tag);
