@@ -133,10 +133,18 @@ struct cx_engine_config {
 };
 
 DR_CHECK dr_err_t cx_engine_new(const struct cx_engine_config *config, struct cx_engine **ret);
-/** Stop: calls complete with DR_ERR_CANCELED, then @p done is called once, later; then
- * cx_engine_free may be called. */
+/**
+ * Stop: nothing is read any more, calls and cx_connect complete with DR_ERR_CANCELED, then @p done
+ * is called once, later; then cx_engine_free may be called. Peers are told nothing
+ * (cx_engine_goodbye) and peer_gone is not called for those that are left.
+ */
 void cx_engine_close(struct cx_engine *e, void (*done)(void *data), void *data);
 struct cx_engine *cx_engine_free(struct cx_engine *e);
+/**
+ * Send close_notify on every association, so that the peers shake hands at once when they come
+ * back. Before cx_engine_close, and only when the associations are not to outlive the process.
+ */
+void cx_engine_goodbye(struct cx_engine *e);
 
 /**
  * Open @p n UDP sockets on one address for n shards: the first binds without SO_REUSEPORT, so that
@@ -216,6 +224,7 @@ struct cx_call {
 /**
  * Queue a request. DR_OK: cb runs once, later. Error: it never runs.
  * @retval DR_ERR_GONE   no such peer
+ * @retval DR_ERR_BUSY   cx_connect is not through yet
  * @retval DR_ERR_LIMIT  calls_per_peer_max
  * @retval DR_ERR_NOMEM
  */
@@ -251,11 +260,17 @@ struct cx_connect {
     size_t psk_key_len;
     const struct cx_timing *timing; /**< handshake retransmission; NULL = default */
     /** Once, later: DR_OK and the handshake is done (UDP: at once), DR_ERR_TIMEOUT, DR_ERR_CRYPTO,
-     * DR_ERR_CANCELED. */
+     * DR_ERR_CANCELED. After an error the peer has gone, and peer_gone is not called for it. */
     void (*cb)(void *data, cx_peer_t peer, dr_err_t err);
     void *data;
 };
-/** @retval DR_ERR_LIMIT too many handshakes or peers */
+/**
+ * Make a peer of a server. Until @p c->cb it cannot be called (DR_ERR_BUSY). A socket of the
+ * protocol must have been adopted; the peer stays until it is closed on one side.
+ * @retval DR_ERR_LIMIT   too many handshakes or peers
+ * @retval DR_ERR_EXISTS  the two addresses are a peer already (UDP), or shake hands (DTLS)
+ * @retval DR_ERR_INVAL   no socket for it, or neither PSK nor certificate
+ */
 DR_CHECK dr_err_t cx_connect(struct cx_engine *e, const struct cx_connect *c, cx_peer_t *ret);
 
 /* ---- shared bodies (served by cx_reply.body, random access, no copy per peer) ---- */

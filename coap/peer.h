@@ -19,8 +19,6 @@
 #include "coap/msg.h"
 #include "coap/socket.h"
 
-struct dtls_assoc;
-
 /** Who a peer is, as kept: one allocation with the name behind. */
 struct cx_ident {
     int64_t account;
@@ -46,11 +44,11 @@ struct cx_peer {
     struct cx_flow flow;
     struct cx_mpeer msg;
     uint64_t user;
-    struct cx_ident *ident;   /**< owned; NULL for NoSec */
-    struct dtls_assoc *assoc; /**< owned by the engine; NULL for NoSec */
-    uint8_t state;            /**< enum cx_peer_state */
-    uint8_t why;              /**< enum cx_gone, once closing */
-    uint8_t flags;            /**< the engine's */
+    struct cx_ident *ident; /**< owned; NULL for NoSec */
+    uint32_t assoc;         /**< number of the association in the engine; 0 for NoSec */
+    uint8_t state;          /**< enum cx_peer_state */
+    uint8_t why;            /**< enum cx_gone, once closing */
+    uint8_t flags;          /**< the engine's */
 };
 
 struct cx_peers {

@@ -233,6 +233,42 @@ struct cx_sock *cx_sock_free(struct cx_sock *s)
     return NULL;
 }
 
+void cx_sock_release(struct cx_sock *s)
+{
+    dr_assert(s != NULL);
+    free(s);
+}
+
+sa_family_t cx_sock_family(const struct cx_sock *s)
+{
+    dr_assert(s != NULL);
+    return s->family;
+}
+
+void cx_sock_localize(const struct cx_sock *s, struct cx_flow *flow)
+{
+    dr_assert(s != NULL && flow != NULL);
+    union cx_addr a;
+    socklen_t len = sizeof(a);
+
+    if (!s->wildcard) {
+        memcpy(flow->local, s->bound, 16);
+    }
+    if (!is_any(flow->local)) {
+        return;
+    }
+    cx_flow_remote(flow, &a);
+    int fd = socket(a.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return;
+    }
+    if (connect(fd, &a.sa, a.sa.sa_family == AF_INET ? sizeof(a.in4) : sizeof(a.in6)) == 0 &&
+        getsockname(fd, &a.sa, &len) == 0) {
+        addr_bytes(&a, flow->local);
+    }
+    (void)close(fd);
+}
+
 int cx_sock_fd(const struct cx_sock *s)
 {
     dr_assert(s != NULL);
@@ -263,7 +299,7 @@ static void read_control(struct cx_sock *s, struct msghdr *m, struct cx_flow *fl
             struct in_pktinfo info;
 
             memcpy(&info, CMSG_DATA(c), sizeof(info));
-            put_v4(flow->local, info.ipi_addr);
+            put_v4(flow->local, info.ipi_spec_dst); /* not the group that was addressed */
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
 

@@ -65,6 +65,13 @@ DR_CHECK dr_err_t cx_sock_new(int fd, uint8_t number, struct cx_sock **ret);
 /** Close; unsent datagrams are lost. NULL is allowed. @return NULL */
 struct cx_sock *cx_sock_free(struct cx_sock *s);
 
+/** As cx_sock_free, but the descriptor stays open and is the caller's again. */
+void cx_sock_release(struct cx_sock *s);
+
+/** AF_INET, or AF_INET6 for a socket that speaks both. */
+sa_family_t cx_sock_family(const struct cx_sock *s);
+/** Replace an unspecified local address by the one that answers to @p flow will come to. */
+void cx_sock_localize(const struct cx_sock *s, struct cx_flow *flow);
 int cx_sock_fd(const struct cx_sock *s);
 /** Bytes of the kernel's receive buffer, as the kernel reports it. */
 int cx_sock_rcvbuf(const struct cx_sock *s);

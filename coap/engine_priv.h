@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file  coap/engine_priv.h
+ * @brief Inside of the engine: what engine.c (datagrams, peers) and engine_dtls.c (handshakes,
+ * records) share.
+ *
+ * Layer: coap.  Threads: the engine's loop, but for a struct cx_job in the pool.  Memory: one
+ * struct cx_half (and OpenSSL's 75 KiB) a handshake.  Limits: CX_SOCKS_MAX, struct cx_limits.
+ * Security: associations lie in pages that core dumps leave out.  Spec: none.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/loop.h"
+#include "base/slab.h"
+#include "base/table.h"
+#include "base/timer.h"
+#include "coap/dtls_assoc.h"
+#include "coap/dtls_handshake.h"
+#include "coap/engine.h"
+#include "coap/msg.h"
+#include "coap/peer.h"
+#include "coap/socket.h"
+
+#define CX_SOCKS_MAX    16
+/** A handshake that is not through after that long is given up, whoever is waited for. */
+#define CX_HALF_OPEN_MS 60000u
+/** A peer without a credential to whom the owner gave no value is forgotten sooner. */
+#define CX_STRANGER_S   300u
+/** Handshake time that may be saved up for a burst. */
+#define CX_HS_CREDIT_NS 50000000
+/** Handshake steps in the pool at a time. */
+#define CX_JOBS_MAX     64
+/** Bytes of datagrams kept for a handshake whose step is in the pool. */
+#define CX_JOB_HELD_MAX 8192
+
+#define CX_PEER_CLIENT    1u /**< made by cx_connect: lives until its owner closes it */
+#define CX_PEER_NO_NOTIFY 2u /**< the other side closed: no close_notify */
+
+struct cx_endpoint {
+    struct cx_engine *engine;
+    struct cx_sock *sock;
+    struct loop_fd watch;
+    enum cx_proto proto;
+    bool waits; /* for the socket to become writable */
+};
+
+/** Result of cx_connect on its way to the caller. */
+struct cx_connecting {
+    struct dr_list node;
+    cx_peer_t peer;
+    dr_err_t err;
+    void (*cb)(void *data, cx_peer_t peer, dr_err_t err);
+    void *data;
+};
+
+struct cx_job;
+
+/** A handshake under way. */
+struct cx_half {
+    uint64_t free_list;  /* the slab's */
+    uint32_t generation; /* survives the item */
+    uint32_t index;
+    struct cx_flow flow;
+    struct dtls_handshake *hs; /* owned, but for the time when a job has it */
+    struct cx_job *job;        /* a step runs in the pool */
+    struct dr_timer timer;
+    struct cx_engine *engine;
+    uint64_t give_up_ms;
+    struct cx_connecting *connecting; /* owned; client role */
+    bool asked;                       /* for a PSK */
+    bool answered;
+    bool driving; /* cx_half_drive is on the stack */
+};
+
+struct cx_engine {
+    struct loop *loop;
+    struct cx_engine_config config; /* limits filled in */
+    struct cx_security *security;   /* a reference of ours, or NULL */
+    struct cx_msg *msg;
+    struct cx_peers peers;
+    struct cx_stats stats;
+    struct cx_endpoint socks[CX_SOCKS_MAX];
+    unsigned n_socks;
+    uint64_t now_ms; /* of this turn */
+
+    uint8_t *out; /* room reserved between out_begin and out_end */
+
+    struct loop_idle idle;
+    struct dr_timer wake; /* for the message layer's deadline */
+    struct loop_timer sweep;
+    uint32_t dying;           /* peers to be ended in the idle hook */
+    struct dr_list connected; /* results of cx_connect to be delivered */
+
+    struct dr_slab assocs;
+    struct dr_slab halves;
+    struct dr_table halves_by_flow;
+    struct dtls_crypto *crypto; /* NULL when there is no security */
+    struct dtls_crypto *job_crypto[CX_JOBS_MAX];
+    unsigned n_job_crypto;
+    unsigned jobs;
+    int64_t hs_credit_ns;
+    uint64_t turn_began_ns, turn_ended_ns;
+
+    bool closing, closed;
+    void (*close_done)(void *data);
+    void *close_data;
+    struct loop_msg close_msg;
+};
+
+/** Unlink @p p and end it in the idle hook. Does nothing to one that is closing already. */
+void cx_engine_end_peer(struct cx_engine *e, struct cx_peer *p, enum cx_gone why);
+/** Hand a decrypted message to the message layer. */
+void cx_engine_message(struct cx_engine *e, struct cx_peer *p, const uint8_t *bytes, size_t len);
+/** Deliver @p c in the idle hook. Takes it. */
+void cx_engine_connected(struct cx_engine *e, struct cx_connecting *c, dr_err_t err);
+/** Free a peer that was never live. */
+void cx_engine_drop_peer(struct cx_engine *e, struct cx_peer *p);
+
+DR_CHECK dr_err_t cx_engine_dtls_init(struct cx_engine *e);
+void cx_engine_dtls_fini(struct cx_engine *e);
+/** One datagram of a DTLS socket. */
+void cx_engine_dtls_input(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d);
+DR_CHECK dr_err_t cx_engine_dtls_connect(struct cx_engine *e, const struct cx_connect *c,
+                                         struct cx_peer *p, struct cx_connecting *x);
+/** Stop all handshakes; those in the pool end on their own. */
+void cx_engine_dtls_cancel(struct cx_engine *e);
+/** Stop the handshake that @p p, which is connecting, waits for. */
+void cx_engine_dtls_cancel_peer(struct cx_engine *e, const struct cx_peer *p);
+/** Send close_notify on the association of @p p. */
+void cx_engine_dtls_goodbye(struct cx_engine *e, struct cx_peer *p);
+/** Wipe and free the association of @p p, if it has one. */
+void cx_engine_dtls_forget(struct cx_engine *e, struct cx_peer *p);
+
+static inline struct dtls_assoc *cx_assoc_of(const struct cx_engine *e, const struct cx_peer *p)
+{
+    return dr_slab_get(&e->assocs, p->assoc);
+}
