@@ -108,6 +108,9 @@ struct cx_engine {
     struct loop_msg close_msg;
 };
 
+/** A peer of @p flow that is not found by it yet. */
+DR_CHECK dr_err_t cx_engine_new_peer(struct cx_engine *e, const struct cx_flow *flow,
+                                     struct cx_peer **ret);
 /** Unlink @p p and end it in the idle hook. Does nothing to one that is closing already. */
 void cx_engine_end_peer(struct cx_engine *e, struct cx_peer *p, enum cx_gone why);
 /** Hand a decrypted message to the message layer. */

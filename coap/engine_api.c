@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the owner of an engine asks of it: answers, calls, peers, connections.
+ */
+#include <stdlib.h>
+
+#include "coap/engine_priv.h"
+
+/* ---- requests ---- */
+
+dr_err_t cx_answer(struct cx_engine *e, cx_exchange_t x, const struct cx_reply *reply)
+{
+    dr_assert(e != NULL && reply != NULL);
+    loop_assert_current(e->loop);
+    return cx_msg_answer(e->msg, x, reply, loop_now_ms(e->loop));
+}
+
+void cx_forget(struct cx_engine *e, cx_exchange_t x)
+{
+    dr_assert(e != NULL);
+    cx_msg_forget(e->msg, x);
+}
+
+dr_err_t cx_call_start(struct cx_engine *e, struct cx_call *call)
+{
+    dr_assert(e != NULL && call != NULL && call->cb != NULL);
+    loop_assert_current(e->loop);
+    struct cx_peer *p = cx_peer_get(&e->peers, call->peer);
+
+    if (p == NULL || p->state == CX_PEER_CLOSING || e->closing) {
+        return DR_ERR_GONE;
+    }
+    if (p->state == CX_PEER_CONNECTING) {
+        return DR_ERR_BUSY;
+    }
+    return cx_msg_call_start(e->msg, &p->msg, call, loop_now_ms(e->loop));
+}
+
+void cx_call_cancel(struct cx_engine *e, struct cx_call *call)
+{
+    dr_assert(e != NULL && call != NULL);
+    cx_msg_call_cancel(e->msg, call);
+    loop_again(e->loop);
+}
+
+/* ---- peers, for the owner ---- */
+
+void cx_peer_set_user(struct cx_engine *e, cx_peer_t peer, uint64_t user)
+{
+    dr_assert(e != NULL);
+    struct cx_peer *p = cx_peer_get(&e->peers, peer);
+
+    if (p != NULL) {
+        p->user = user;
+    }
+}
+
+uint64_t cx_peer_user(const struct cx_engine *e, cx_peer_t peer)
+{
+    dr_assert(e != NULL);
+    const struct cx_peer *p = cx_peer_get(&e->peers, peer);
+
+    return p != NULL ? p->user : 0;
+}
+
+bool cx_peer_identity(const struct cx_engine *e, cx_peer_t peer, struct cx_identity *ret)
+{
+    dr_assert(e != NULL && ret != NULL);
+    const struct cx_peer *p = cx_peer_get(&e->peers, peer);
+
+    if (p == NULL) {
+        return false;
+    }
+    const struct cx_ident *id = p->ident;
+    *ret = (struct cx_identity){.name = ""};
+    if (id != NULL) {
+        *ret = (struct cx_identity){.kind = id->kind,
+                                    .account = id->account,
+                                    .credential = id->credential,
+                                    .version = id->version,
+                                    .name = id->name};
+    }
+    return true;
+}
+
+bool cx_peer_addr(const struct cx_engine *e, cx_peer_t peer, union cx_addr *ret)
+{
+    dr_assert(e != NULL && ret != NULL);
+    const struct cx_peer *p = cx_peer_get(&e->peers, peer);
+
+    if (p != NULL) {
+        cx_flow_remote(&p->flow, ret);
+    }
+    return p != NULL;
+}
+
+void cx_peer_close(struct cx_engine *e, cx_peer_t peer)
+{
+    dr_assert(e != NULL);
+    loop_assert_current(e->loop);
+    struct cx_peer *p = cx_peer_get(&e->peers, peer);
+
+    if (p == NULL || p->state == CX_PEER_CLOSING) {
+        return;
+    }
+    if (p->state == CX_PEER_CONNECTING) {
+        cx_engine_dtls_cancel_peer(e, p);
+        return;
+    }
+    if (p->assoc != 0) {
+        cx_engine_dtls_goodbye(e, p);
+    }
+    cx_engine_end_peer(e, p, CX_GONE_CLOSED);
+}
+
+void cx_peer_calls_moved(struct cx_engine *e, cx_peer_t peer)
+{
+    dr_assert(e != NULL);
+    struct cx_peer *p = cx_peer_get(&e->peers, peer);
+
+    if (p != NULL && p->state == CX_PEER_LIVE) {
+        cx_msg_calls_moved(e->msg, &p->msg);
+        loop_again(e->loop);
+    }
+}
+
+/* ---- client role ---- */
+
+void cx_engine_connected(struct cx_engine *e, struct cx_connecting *c, dr_err_t err)
+{
+    c->err = err;
+    dr_list_push_back(&e->connected, &c->node);
+    loop_again(e->loop);
+}
+
+static struct cx_endpoint *endpoint_for(struct cx_engine *e, const struct cx_connect *c)
+{
+    for (unsigned i = 0; i < e->n_socks; i++) {
+        if (e->socks[i].proto == c->proto &&
+            (cx_sock_family(e->socks[i].sock) == c->remote.sa.sa_family ||
+             cx_sock_family(e->socks[i].sock) == AF_INET6)) {
+            return &e->socks[i];
+        }
+    }
+    return NULL;
+}
+
+static dr_err_t connect_plain(struct cx_engine *e, struct cx_peer *p, struct cx_connecting *x)
+{
+    if (cx_peer_find(&e->peers, &p->flow) != NULL) {
+        return DR_ERR_EXISTS;
+    }
+    dr_err_t err = cx_peer_link(&e->peers, p);
+    if (err == DR_OK) {
+        cx_engine_connected(e, x, DR_OK);
+    }
+    return err;
+}
+
+dr_err_t cx_connect(struct cx_engine *e, const struct cx_connect *c, cx_peer_t *ret)
+{
+    dr_assert(e != NULL && c != NULL && c->cb != NULL && ret != NULL);
+    loop_assert_current(e->loop);
+    struct cx_endpoint *ep = endpoint_for(e, c);
+    struct cx_flow flow;
+    struct cx_peer *p;
+
+    if (ep == NULL || e->closing) {
+        return DR_ERR_INVAL;
+    }
+    e->now_ms = loop_now_ms(e->loop);
+    cx_flow_set(&flow, (uint8_t)(ep - e->socks), &c->remote, &c->local);
+    cx_sock_localize(ep->sock, &flow);
+    struct cx_connecting *x = calloc(1, sizeof(*x));
+    if (x == NULL) {
+        return DR_ERR_NOMEM;
+    }
+    dr_err_t err = cx_engine_new_peer(e, &flow, &p);
+    if (err != DR_OK) {
+        free(x);
+        return err;
+    }
+    p->flags = CX_PEER_CLIENT;
+    cx_peer_t handle = cx_peer_handle(&e->peers, p);
+    *x = (struct cx_connecting){.peer = handle, .cb = c->cb, .data = c->data};
+    err = c->proto == CX_PROTO_DTLS ? cx_engine_dtls_connect(e, c, p, x) : connect_plain(e, p, x);
+    if (err != DR_OK) {
+        cx_engine_drop_peer(e, p);
+        free(x);
+        return err;
+    }
+    *ret = handle;
+    return DR_OK;
+}
