@@ -130,7 +130,10 @@ void loop_fd_close(struct loop_fd *w);
 struct loop_idle;
 typedef void loop_idle_fn(struct loop_idle *h);
 
-/** A function that runs once in each turn, after all events, before the loop looks for new ones. */
+/**
+ * A function that runs once in each turn, after all events, before the loop looks for new ones. It
+ * may remove itself, but no other.
+ */
 struct loop_idle {
     struct dr_list node;
     loop_idle_fn *fn;

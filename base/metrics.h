@@ -38,8 +38,8 @@ struct dr_metric {
     double scale;           /**< exposed value = cell * scale; 0 stands for 1 */
     const uint64_t *bounds; /**< histogram: upper bounds, ascending, in cell units; borrowed */
     uint32_t bound_count;
-    double (*fn)(
-        void *ctx); /**< value on demand instead of cells; called by the thread that writes */
+    double (*fn)(void *ctx); /**< value on demand instead of cells; called by the thread that
+                                writes; must not call into this file */
     void *ctx;
     uint32_t cell;          /**< set by registration; 0 = not registered */
     struct dr_metric *next; /**< set by registration: by name */
