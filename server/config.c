@@ -182,7 +182,8 @@ static dr_err_t set_text(const struct key *k, char *field, const char *value,
         dr_errinfo_set(reterr, k->name, 0, "'%s' is none of %s", value, k->unit);
         return DR_ERR_INVAL;
     }
-    memcpy(field, value, strlen(value) + 1);
+    memset(field, 0, SRV_CONFIG_VALUE_MAX + 1);
+    memcpy(field, value, strlen(value));
     return DR_OK;
 }
 
