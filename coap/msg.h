@@ -92,6 +92,7 @@ struct cx_msg_config {
     const struct cx_msg_ops *ops; /**< borrowed for life */
     void *data;
     struct cx_limits limits; /**< zero = default */
+    uint64_t now_ms;         /**< monotonic time at the start */
     struct cx_stats *stats;  /**< borrowed for life; counts malformed, duplicates, resets_sent,
                                 retransmissions, requests, responses, notifications, calls,
                                 call_timeouts, exchanges, assemblies */
