@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rest/req.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/rand.h"
+#include "base/text.h"
+#include "rest/server_priv.h"
+
+/*
+ * Life of a request:
+ *
+ *   HEAD --> (AUTH: suspended) --> BODY --> (HANDLER: suspended) --> ANSWER --> completed
+ *     `---------------- an error: answered at once, or after a small body ------^
+ */
+enum phase { PHASE_HEAD, PHASE_AUTH, PHASE_BODY, PHASE_HANDLER, PHASE_ANSWER };
+
+/* An error before the body swallows so much of it, to keep the connection; more closes it. */
+#define SWALLOW_MAX 65536
+
+static struct rest_http *http_of(const struct rest_req *req)
+{
+    return req->http;
+}
+
+/* ---- lookups ---- */
+
+const char *rest_req_header(const struct rest_req *req, const char *name)
+{
+    dr_assert(req != NULL && name != NULL);
+    return MHD_lookup_connection_value(req->mhd, MHD_HEADER_KIND, name);
+}
+
+const char *rest_req_capture(const struct rest_req *req, size_t i)
+{
+    dr_assert(req != NULL);
+    return i < req->match.n_captures ? req->match.captures[i] : "";
+}
+
+bool rest_req_answered(const struct rest_req *req)
+{
+    dr_assert(req != NULL);
+    return req->response != NULL;
+}
+
+/* ---- waiting ---- */
+
+static void hangup(struct loop_fd *w, uint32_t events)
+{
+    (void)events;
+    loop_fd_close(w);
+    rest_req_gone(DR_CONTAINER_OF(w, struct rest_req, watch));
+}
+
+void rest_req_gone(struct rest_req *req)
+{
+    dr_assert(req != NULL);
+    if (req->gone != NULL && !req->gone_called && req->response == NULL && req->suspended) {
+        req->gone_called = true;
+        req->gone(req);
+    }
+}
+
+static void suspend(struct rest_req *req)
+{
+    req->suspended = true;
+    http_of(req)->suspended++;
+    MHD_suspend_connection(req->mhd);
+    if (req->gone == NULL) {
+        return;
+    }
+    /* the parser does not look at a suspended connection: watch for its end ourselves */
+    if (loop_fd_open(http_of(req)->loop, &req->watch, req->conn->fd, hangup) != DR_OK ||
+        loop_fd_set(&req->watch, LOOP_HANGUP) != DR_OK) {
+        loop_fd_close(&req->watch);
+    }
+}
+
+static void resume(struct rest_req *req)
+{
+    struct rest_http *http = http_of(req);
+
+    if (!req->suspended) {
+        return;
+    }
+    loop_fd_close(&req->watch);
+    req->suspended = false;
+    http->suspended--;
+    MHD_resume_connection(req->mhd);
+    rest_http_kick(http);
+}
+
+/* ---- answers ---- */
+
+static void header_put(struct rest_req *req, const char *name, const char *value)
+{
+    if (MHD_add_response_header(req->response, name, value) != MHD_YES) {
+        dr_log(DR_LOG_DEBUG, "rest", "no room for header '%s'", name);
+    }
+}
+
+/* The one way out. @p response is taken; NULL = no memory. */
+static void answer(struct rest_req *req, int status, const char *type,
+                   struct MHD_Response *response)
+{
+    dr_assert(req->response == NULL);
+    if (response == NULL) {
+        /* without memory for an answer, try for an empty one */
+        response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+        status = 503;
+        type = NULL;
+    }
+    dr_assert(response != NULL);
+    req->response = response;
+    req->status = status;
+    if (type != NULL) {
+        header_put(req, "Content-Type", type);
+    }
+    header_put(req, "X-Request-Id", req->id);
+    header_put(req, "Cache-Control", "no-store");
+    header_put(req, "X-Content-Type-Options", "nosniff");
+    if (status == 401) {
+        header_put(req, "WWW-Authenticate", "Bearer");
+    }
+    if (http_of(req)->closing) {
+        header_put(req, "Connection", "close");
+    }
+    if (!req->in_handler) {
+        resume(req);
+    }
+}
+
+void rest_answer(struct rest_req *req, int status, const char *type, struct dr_dynbuf *body)
+{
+    dr_assert(req != NULL && body != NULL);
+    char *p = NULL;
+    size_t len = 0;
+    dr_err_t err = dr_dynbuf_take(body, &p, &len);
+
+    if (err != DR_OK) {
+        rest_answer_err(req, err == DR_ERR_TOO_LARGE ? DR_ERR_INTERNAL : err);
+        return;
+    }
+    struct MHD_Response *r = MHD_create_response_from_buffer(len, p, MHD_RESPMEM_MUST_FREE);
+    if (r == NULL) {
+        free(p);
+    }
+    answer(req, status, type, r);
+}
+
+void rest_answer_json(struct rest_req *req, int status, struct dr_dynbuf *body)
+{
+    rest_answer(req, status, "application/json", body);
+}
+
+void rest_answer_empty(struct rest_req *req, int status)
+{
+    dr_assert(req != NULL);
+    answer(req, status, NULL, MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+}
+
+void rest_answer_text(struct rest_req *req, int status, const char *text)
+{
+    dr_assert(req != NULL && text != NULL);
+    union {
+        const char *in;
+        void *out;
+    } cast = {.in = text}; /* copied, not written to */
+    answer(req, status, "text/plain",
+           MHD_create_response_from_buffer(strlen(text), cast.out, MHD_RESPMEM_MUST_COPY));
+}
+
+static const char *usual_type(int status)
+{
+    static const struct {
+        int status;
+        const char *type;
+    } types[] = {
+        {400, "bad_request"},
+        {401, "invalid_apikey"},
+        {403, "access_denied"},
+        {404, "not_found"},
+        {405, "method_not_supported"},
+        {406, "not_acceptable"},
+        {409, "duplicate"},
+        {412, "precondition_failed"},
+        {413, "payload_too_large"},
+        {414, "uri_too_long"},
+        {415, "unsupported_media_type"},
+        {429, "rate_limit_exceeded"},
+        {500, "internal_server_error"},
+        {503, "system_unavailable"},
+    };
+    for (size_t i = 0; i < DR_ARRAY_LEN(types); i++) {
+        if (types[i].status == status) {
+            return types[i].type;
+        }
+    }
+    return status >= 500 ? "internal_server_error" : "bad_request";
+}
+
+static void error_envelope(struct rest_req *req, int status, const char *type, const char *message,
+                           const struct rest_field_errors *errors)
+{
+    struct dr_dynbuf body;
+    dr_dynbuf_init(&body, 16384);
+    struct rest_json j = rest_json_of(&body);
+
+    rest_json_object(&j, NULL);
+    rest_json_str(&j, "object", "error");
+    rest_json_int(&j, "code", status);
+    rest_json_str(&j, "type", type);
+    rest_json_str(&j, "message", message);
+    rest_json_str(&j, "request_id", req->id);
+    rest_json_array(&j, "fields");
+    for (size_t i = 0; errors != NULL && i < errors->count; i++) {
+        rest_json_object(&j, NULL);
+        rest_json_str(&j, "name", errors->item[i].name);
+        rest_json_str(&j, "message", errors->item[i].message);
+        rest_json_object_end(&j);
+    }
+    rest_json_array_end(&j);
+    rest_json_object_end(&j);
+    if (dr_dynbuf_err(&body) != DR_OK) {
+        dr_dynbuf_fini(&body);
+        rest_answer_empty(req, status);
+        return;
+    }
+    rest_answer_json(req, status, &body);
+}
+
+void rest_answer_error(struct rest_req *req, int status, const char *type, const char *message)
+{
+    dr_assert(req != NULL && message != NULL);
+    if (req->target.v2) {
+        rest_answer_text(req, status, message);
+    } else {
+        error_envelope(req, status, type == NULL ? usual_type(status) : type, message, NULL);
+    }
+}
+
+void rest_answer_fields(struct rest_req *req, const struct rest_field_errors *errors,
+                        const char *v2_text)
+{
+    dr_assert(req != NULL && errors != NULL && v2_text != NULL);
+    if (req->target.v2) {
+        rest_answer_text(req, 400, v2_text);
+    } else {
+        error_envelope(req, 400, "validation_error", "request has fields that are not valid",
+                       errors);
+    }
+}
+
+void rest_answer_err(struct rest_req *req, dr_err_t err)
+{
+    int status = dr_err_http(err);
+
+    if (status >= 500) {
+        DR_LOG_LIMITED(DR_LOG_WARNING, "rest", 5, "request '%s' failed: %s", req->id,
+                       dr_err_str(err));
+    }
+    if (req->target.v2) {
+        rest_answer_text(req, status, dr_err_name(err));
+    } else {
+        rest_answer_error(req, status, NULL, dr_err_str(err));
+    }
+}
+
+void rest_answer_file(struct rest_req *req, int fd, uint64_t size, const char *type)
+{
+    dr_assert(req != NULL && fd >= 0);
+    struct MHD_Response *r = MHD_create_response_from_fd64(size, fd);
+
+    if (r == NULL) {
+        (void)close(fd);
+    }
+    answer(req, 200, type, r);
+}
+
+void rest_answer_header(struct rest_req *req, const char *name, const char *value)
+{
+    dr_assert(req != NULL && name != NULL && value != NULL);
+    if (req->response != NULL) {
+        header_put(req, name, value);
+    }
+}
+
+/* ---- phases ---- */
+
+static void id_make(char out[REST_REQUEST_ID_LEN + 1])
+{
+    uint8_t raw[REST_REQUEST_ID_LEN / 2];
+
+    dr_rand_bytes(raw, sizeof raw);
+    dr_hex_encode(raw, sizeof raw, out);
+}
+
+void *rest_req_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+    struct rest_http *http = cls;
+    struct rest_req *req = calloc(1, sizeof *req);
+    if (req == NULL) {
+        return NULL; /* rest_req_access() closes the connection */
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    req->http = http;
+    req->app = http->config.app;
+    req->mhd = mhd;
+    req->conn = info == NULL ? NULL : info->socket_context;
+    rest_arena_init(&req->arena, REST_ARENA_MAX);
+    dr_dynbuf_init(&req->in, http->config.body_max);
+    id_make(req->id);
+    req->parse_err = rest_target_parse(uri, &req->arena, &req->target);
+    dr_list_push_back(&http->reqs, &req->node);
+    http->stats.requests++;
+    return req;
+}
+
+static void deadline_set(struct rest_req *req, uint64_t ms)
+{
+    if (req->conn != NULL) {
+        req->conn->deadline_ms = ms == 0 ? 0 : loop_now_ms(http_of(req)->loop) + ms;
+    }
+}
+
+/* Give the answer to the parser. */
+static enum MHD_Result queue(struct rest_req *req)
+{
+    req->phase = PHASE_ANSWER;
+    http_of(req)->answering++;
+    deadline_set(req, REST_ANSWER_MS);
+    return MHD_queue_response(req->mhd, (unsigned int)req->status, req->response);
+}
+
+static bool content_length(const struct rest_req *req, uint64_t *ret)
+{
+    const char *text = rest_req_header(req, "Content-Length");
+
+    *ret = 0;
+    return text == NULL || dr_parse_u64(text, strlen(text), ret) == DR_OK;
+}
+
+/* The route, or the error, of this target and method. */
+static void route(struct rest_req *req, const char *method)
+{
+    struct rest_http *http = http_of(req);
+    unsigned allow = 0;
+    dr_err_t err = req->parse_err;
+
+    req->method = rest_method_find(method);
+    if (err == DR_OK) {
+        err = rest_route_find(http->config.routes, http->config.n_routes, req->method, &req->target,
+                              &req->arena, &req->match, &allow);
+    }
+    switch (err) {
+    case DR_OK:
+        break;
+    case DR_ERR_NOT_FOUND:
+        rest_answer_error(req, 404, NULL, req->target.v2 ? "NOT_FOUND" : "no such path");
+        break;
+    case DR_ERR_UNSUPPORTED: {
+        char text[REST_ALLOW_MAX];
+        rest_allow_format(allow, text);
+        rest_answer_error(req, 405, NULL,
+                          req->target.v2 ? "METHOD_NOT_ALLOWED" : "the path has other methods");
+        rest_answer_header(req, "Allow", text);
+        break;
+    }
+    case DR_ERR_TOO_LARGE:
+        rest_answer_error(req, 414, NULL, "the request target is too long");
+        break;
+    case DR_ERR_PROTO:
+        rest_answer_error(req, 400, NULL, "the request target is malformed");
+        break;
+    default:
+        rest_answer_err(req, err);
+        break;
+    }
+}
+
+/* Header is there, route and key are settled: go on with the body or refuse it. */
+static enum MHD_Result head_done(struct rest_req *req)
+{
+    uint64_t len = 0;
+    size_t max = http_of(req)->config.body_max;
+
+    if (req->match.route != NULL && req->match.route->body_max != 0) {
+        max = req->match.route->body_max;
+    }
+    bool known = content_length(req, &len);
+    if (req->response == NULL && (!known || len > max)) {
+        rest_answer_error(req, 413, NULL, "the body is too large");
+    }
+    req->in.max = max;
+    if (req->response != NULL) {
+        bool waits = rest_req_header(req, "Expect") != NULL;
+        if (waits || !known || len > SWALLOW_MAX) {
+            return queue(req);
+        }
+        req->swallow = true;
+    }
+    req->phase = PHASE_BODY;
+    deadline_set(req, http_of(req)->config.body_ms + len * 1000 / REST_BODY_RATE);
+    return MHD_YES;
+}
+
+static enum MHD_Result head(struct rest_req *req, const char *method)
+{
+    struct rest_http *http = http_of(req);
+
+    req->in_handler = true;
+    route(req, method);
+    bool decided = true;
+    if (req->response == NULL && req->match.route->role != REST_OPEN) {
+        dr_assert(http->config.authorise != NULL);
+        decided = http->config.authorise(req);
+    }
+    req->in_handler = false;
+    if (!decided) {
+        req->phase = PHASE_AUTH;
+        deadline_set(req, 0);
+        suspend(req);
+        return MHD_YES;
+    }
+    return head_done(req);
+}
+
+void rest_http_authorised(struct rest_req *req)
+{
+    dr_assert(req != NULL && req->phase == PHASE_AUTH);
+    resume(req);
+}
+
+static enum MHD_Result body(struct rest_req *req, const char *data, size_t len)
+{
+    if (req->swallow) {
+        req->swallowed += len;
+        return req->swallowed > req->in.max + SWALLOW_MAX ? MHD_NO : MHD_YES;
+    }
+    dr_dynbuf_append(&req->in, data, len);
+    if (dr_dynbuf_err(&req->in) != DR_OK) {
+        req->in_handler = true;
+        if (req->in.err == DR_ERR_TOO_LARGE) {
+            rest_answer_error(req, 413, NULL, "the body is too large");
+        } else {
+            rest_answer_err(req, req->in.err);
+        }
+        req->in_handler = false;
+        req->swallow = true;
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result dispatch(struct rest_req *req)
+{
+    deadline_set(req, 0);
+    if (req->response == NULL) {
+        req->body = dr_dynbuf_bytes(&req->in);
+        req->phase = PHASE_HANDLER;
+        req->in_handler = true;
+        req->match.route->handler(req);
+        req->in_handler = false;
+    }
+    if (req->response != NULL) {
+        return queue(req);
+    }
+    suspend(req);
+    return MHD_YES;
+}
+
+enum MHD_Result rest_req_access(void *cls, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *upload_data,
+                                size_t *upload_size, void **con_cls)
+{
+    struct rest_req *req = *con_cls;
+    (void)cls;
+    (void)mhd;
+    (void)url;
+    (void)version;
+
+    if (req == NULL || req->conn == NULL) {
+        return MHD_NO;
+    }
+    switch ((enum phase)req->phase) {
+    case PHASE_HEAD:
+        return head(req, method);
+    case PHASE_AUTH:
+        return head_done(req);
+    case PHASE_BODY:
+        if (*upload_size != 0) {
+            size_t len = *upload_size;
+            *upload_size = 0;
+            return body(req, upload_data, len);
+        }
+        return dispatch(req);
+    case PHASE_HANDLER:
+        return req->response == NULL ? MHD_YES : queue(req);
+    case PHASE_ANSWER:
+        break;
+    }
+    return MHD_YES;
+}
+
+/* ---- end ---- */
+
+static void req_free(struct rest_req *req)
+{
+    dr_list_remove(&req->node);
+    if (req->response != NULL) {
+        MHD_destroy_response(req->response);
+    }
+    if (req->in.p != NULL) {
+        dr_wipe(req->in.p, req->in.len);
+    }
+    dr_dynbuf_fini(&req->in);
+    rest_arena_fini(&req->arena);
+    free(req);
+}
+
+static void req_end(struct rest_req *req, bool ok)
+{
+    if (req->sent != NULL) {
+        req->sent(req, ok);
+    }
+    req_free(req);
+}
+
+void rest_req_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
+                        enum MHD_RequestTerminationCode toe)
+{
+    struct rest_http *http = cls;
+    struct rest_req *req = *con_cls;
+    (void)mhd;
+
+    if (req == NULL) {
+        return;
+    }
+    *con_cls = NULL;
+    dr_assert(!req->suspended);
+    if (req->phase == PHASE_ANSWER) {
+        http->answering--;
+    }
+    struct rest_conn *conn = req->conn;
+    bool ok = toe == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->phase == PHASE_ANSWER;
+    if (conn != NULL) {
+        conn->deadline_ms = loop_now_ms(http->loop) + http->config.header_ms;
+    }
+    if (ok && req->sent != NULL && conn != NULL && conn->tls != NULL) {
+        /* the pump still has it: wait until it has left */
+        req->flush_at = rest_tls_mark(conn->tls);
+        if (rest_tls_written(conn->tls) < req->flush_at) {
+            dr_list_remove(&req->node);
+            dr_list_push_back(&conn->flush, &req->node);
+            return;
+        }
+    }
+    req_end(req, ok);
+}
+
+void rest_req_flushed(struct rest_conn *conn, bool ok)
+{
+    dr_assert(conn != NULL);
+    DR_LIST_EACH_SAFE(it, &conn->flush)
+    {
+        struct rest_req *req = DR_CONTAINER_OF(it, struct rest_req, node);
+        if (ok && (conn->tls == NULL || rest_tls_written(conn->tls) < req->flush_at)) {
+            return;
+        }
+        req_end(req, ok);
+    }
+}
