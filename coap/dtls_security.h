@@ -15,6 +15,7 @@
 
 typedef struct ssl_ctx_st SSL_CTX;
 typedef struct x509_st X509;
+typedef struct bio_method_st BIO_METHOD;
 
 /** Key of the stateless cookies. */
 const uint8_t *dtls_security_cookie_key(const struct cx_security *s);
@@ -27,3 +28,8 @@ SSL_CTX *dtls_security_ctx(const struct cx_security *s, bool psk);
  */
 DR_CHECK dr_err_t dtls_security_anchor(const struct cx_security *s, const X509 *cert,
                                        uint64_t *ret_tag);
+/** Whether an anchor with this tag is still there (a ticket names the one of its first handshake).
+ */
+bool dtls_security_has_tag(const struct cx_security *s, uint64_t tag);
+/** The record-wise BIO of the handshakes. */
+const BIO_METHOD *dtls_security_bio(const struct cx_security *s);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file  coap/dtls_handshake_priv.h
+ * @brief Inside of a handshake, shared by dtls_handshake.c, dtls_flight.c and dtls_hooks.c.
+ *
+ * Layer: coap.  Threads: as dtls_handshake.h.  Memory: as dtls_handshake.h.  Limits: see there.
+ * Security: holds a PSK and the keys of epoch 1.  Spec: RFC6347#4.2.
+ */
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include "base/buf.h"
+#include "coap/dtls_handshake.h"
+#include "coap/dtls_security.h"
+
+#define DTLS_MSG_CLIENT_HELLO        1
+#define DTLS_MSG_CLIENT_KEY_EXCHANGE 16
+#define DTLS_MSG_FINISHED            20
+#define DTLS_MSG_HEADER_LEN          12
+
+enum dtls_asked {
+    DTLS_ASKED_NOTHING, /* yet */
+    DTLS_ASKED_WAIT,    /* the question is out */
+    DTLS_ASKED_YES,
+    DTLS_ASKED_NO, /* unknown or refused */
+};
+
+struct dtls_handshake {
+    SSL *ssl;                /* owned */
+    struct cx_security *sec; /* referenced */
+    enum dtls_hs_state state;
+    dr_err_t err; /* of FAILED */
+    bool client;
+    bool heavy;
+    bool resumed;
+    uint16_t mtu;
+    uint64_t wall_ms;
+
+    /* in */
+    const uint8_t *feed; /* the one record that the next read takes; borrowed within a step */
+    size_t feed_len;
+    struct dr_dynbuf in;       /* whole records, not looked at yet */
+    struct dr_dynbuf early;    /* records of epoch 1 that came before the keys */
+    struct dr_dynbuf leftover; /* application records, and all behind the Finished */
+    uint8_t client_random[32];
+
+    /* out */
+    struct dr_dynbuf raw;    /* what the library wrote in this call */
+    struct dr_dynbuf flight; /* records of the current flight */
+    size_t flight_off;       /* sent up to here */
+    uint64_t tx0_next;       /* next sequence number of epoch 0 */
+    bool tx1;                /* something of epoch 1 was sent */
+
+    /* time */
+    uint64_t deadline_ms;
+    uint64_t sent_ms; /* when the flight was made or repeated */
+    uint64_t timeout_ms;
+    uint32_t first_timeout_ms;
+    unsigned tries_left;
+    unsigned tries_max;
+
+    /* keys */
+    bool has_keys;
+    struct dtls_assoc assoc;
+
+    /* who */
+    enum dtls_asked asked;
+    struct cx_identity id;
+    char name[CX_IDENTITY_MAX + 1]; /* id.name */
+    char
+        identity[CX_IDENTITY_MAX + 1]; /* PSK identity that is claimed (server), or ours (client) */
+    uint8_t psk[CX_CRED_KEY_MAX];
+    size_t psk_len; /* 0 = unknown */
+    uint64_t tag;   /* of the anchor */
+    uint8_t *der;   /* leaf, owned */
+    size_t der_len;
+    struct cx_identity ticket_id; /* what the ticket says; name is ticket_name */
+    char ticket_name[CX_IDENTITY_MAX + 1];
+};
+
+/* ---- dtls_hooks.c: what the library calls ---- */
+
+BIO_METHOD *dtls_bio_method_new(void);
+void dtls_hooks_install(SSL_CTX *ctx, bool client, bool psk);
+unsigned int dtls_timer_never(SSL *ssl, unsigned int us);
+
+/* ---- dtls_flight.c: what goes out ---- */
+
+/** Take what the library has written as a new flight (if it wrote anything). */
+DR_CHECK dr_err_t dtls_flight_collect(struct dtls_handshake *hs, uint64_t now_ms);
+/** Make the flight anew with fresh sequence numbers, to be sent again. */
+DR_CHECK dr_err_t dtls_flight_repeat(struct dtls_handshake *hs, struct dtls_crypto *c,
+                                     uint64_t now_ms);
+/** A fatal alert of ours becomes the flight; best effort. */
+void dtls_flight_alert(struct dtls_handshake *hs, struct dtls_crypto *c, uint8_t description);
+/** Hand the current flight to the association, as datagrams. */
+DR_CHECK dr_err_t dtls_flight_keep(struct dtls_handshake *hs);
