@@ -400,7 +400,9 @@ static enum verdict look(struct dtls_handshake *hs, struct dtls_crypto *c,
 static void early_back(struct dtls_handshake *hs, struct dtls_crypto *c)
 {
     if (hs->early.len != 0 && hs->state == DTLS_HS_RUNNING && keys_derive(hs, c)) {
-        dr_dynbuf_append(&hs->in, hs->early.p, hs->early.len);
+        if (hs->in.len + hs->early.len <= hs->in.max) {
+            dr_dynbuf_append(&hs->in, hs->early.p, hs->early.len);
+        }
         dr_dynbuf_reset(&hs->early);
     }
 }
