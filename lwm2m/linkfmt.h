@@ -31,6 +31,7 @@ struct lwm2m_link_entry {
     struct lwm2m_str target; /**< between < and > */
     struct lwm2m_link_attr attrs[LWM2M_LINK_ATTRS_MAX];
     size_t count;
+    struct lwm2m_str raw; /**< all attributes as sent, without the first `;`; ptr is never NULL in what the reader gives */
     bool odd; /**< something here was taken in spite of the grammar; worth a log line */
 };
 
@@ -60,3 +61,10 @@ bool lwm2m_link_entry_attr(const struct lwm2m_link_entry *entry, const char *nam
  * @retval DR_ERR_INVAL    a target or a value has characters that cannot be written
  */
 DR_CHECK dr_err_t lwm2m_linkfmt_write(struct dr_wr *wr, const struct lwm2m_link_entry *entry);
+
+/**
+ * Read the attributes of one link, as in lwm2m_link_entry.raw.
+ * @param ret  its target stays empty; untouched on error
+ * Errors as lwm2m_linkfmt_read().
+ */
+DR_CHECK dr_err_t lwm2m_link_attrs_read(struct lwm2m_str raw, struct lwm2m_link_entry *ret);
