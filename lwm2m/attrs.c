@@ -16,11 +16,16 @@ static const struct {
     bool decimal;  /**< fractions and signs allowed, numeric resources only */
     uint8_t minor; /**< first LwM2M 1.x that has it */
 } table[LWM2M_ATTR_COUNT] = {
-    [LWM2M_ATTR_PMIN] = {"pmin", false, false, 0},   [LWM2M_ATTR_PMAX] = {"pmax", false, false, 0},
-    [LWM2M_ATTR_GT] = {"gt", false, true, 0},        [LWM2M_ATTR_LT] = {"lt", false, true, 0},
-    [LWM2M_ATTR_ST] = {"st", false, true, 0},        [LWM2M_ATTR_EPMIN] = {"epmin", false, false, 1},
-    [LWM2M_ATTR_EPMAX] = {"epmax", false, false, 1}, [LWM2M_ATTR_EDGE] = {"edge", true, false, 2},
-    [LWM2M_ATTR_CON] = {"con", true, false, 2},      [LWM2M_ATTR_HQMAX] = {"hqmax", false, false, 2},
+    [LWM2M_ATTR_PMIN] = {"pmin", false, false, 0},
+    [LWM2M_ATTR_PMAX] = {"pmax", false, false, 0},
+    [LWM2M_ATTR_GT] = {"gt", false, true, 0},
+    [LWM2M_ATTR_LT] = {"lt", false, true, 0},
+    [LWM2M_ATTR_ST] = {"st", false, true, 0},
+    [LWM2M_ATTR_EPMIN] = {"epmin", false, false, 1},
+    [LWM2M_ATTR_EPMAX] = {"epmax", false, false, 1},
+    [LWM2M_ATTR_EDGE] = {"edge", true, false, 2},
+    [LWM2M_ATTR_CON] = {"con", true, false, 2},
+    [LWM2M_ATTR_HQMAX] = {"hqmax", false, false, 2},
 };
 
 static uint16_t bit(enum lwm2m_attr attr)

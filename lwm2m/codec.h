@@ -46,7 +46,8 @@ struct lwm2m_decode_opts {
     struct lwm2m_path base;  /**< path of the request; "/" for composite operations and Send */
     struct lwm2m_str prefix; /**< alternate or gateway path ("/lwm2m") to take off absolute names;
                                 may be empty */
-    int64_t now_ms;          /**< unix ms of receipt, for relative SenML times */
+    bool relative;  /**< body of a Write or Create: keys of LwM2M CBOR are relative to base */
+    int64_t now_ms; /**< unix ms of receipt, for relative SenML times */
 };
 
 /**

@@ -31,8 +31,9 @@ struct lwm2m_link_entry {
     struct lwm2m_str target; /**< between < and > */
     struct lwm2m_link_attr attrs[LWM2M_LINK_ATTRS_MAX];
     size_t count;
-    struct lwm2m_str raw; /**< all attributes as sent, without the first `;`; ptr is never NULL in what the reader gives */
-    bool odd; /**< something here was taken in spite of the grammar; worth a log line */
+    struct lwm2m_str raw; /**< all attributes as sent, without the first `;`; ptr is never NULL in
+                             what the reader gives */
+    bool odd;             /**< something here was taken in spite of the grammar; worth a log line */
 };
 
 typedef dr_err_t lwm2m_link_fn(void *arg, const struct lwm2m_link_entry *entry);

@@ -154,7 +154,8 @@ static void read_known_attrs(struct builder *b, const struct lwm2m_link_entry *e
         b->out.odd = true;
     }
     if (lwm2m_link_entry_attr(entry, "aobs", &s)) {
-        link->has_aobs = dr_parse_u64_max(s.len == 0 ? "" : s.ptr, s.len, LWM2M_AOBS_MAX, &n) == DR_OK;
+        link->has_aobs =
+            dr_parse_u64_max(s.len == 0 ? "" : s.ptr, s.len, LWM2M_AOBS_MAX, &n) == DR_OK;
         link->aobs = (uint16_t)n;
         b->out.odd |= !link->has_aobs;
     }

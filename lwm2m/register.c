@@ -211,8 +211,8 @@ static dr_err_t version_read(const struct raw *raw, struct lwm2m_version *ret,
     return DR_OK;
 }
 
-static dr_err_t lifetime_read(const struct raw *raw, struct lwm2m_version version,
-                              uint32_t *ret_s, bool *ret_infinite, struct dr_errinfo *reterr)
+static dr_err_t lifetime_read(const struct raw *raw, struct lwm2m_version version, uint32_t *ret_s,
+                              bool *ret_infinite, struct dr_errinfo *reterr)
 {
     uint64_t s = 0;
     dr_err_t err = dr_parse_u64(raw->value[LT].ptr, raw->value[LT].len, &s);

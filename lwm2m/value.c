@@ -206,8 +206,7 @@ static dr_err_t to_float(const struct lwm2m_value *v, double *ret)
     return DR_ERR_INVAL;
 }
 
-static dr_err_t to_bytes(const struct lwm2m_value *v, enum lwm2m_type type,
-                         struct lwm2m_value *ret)
+static dr_err_t to_bytes(const struct lwm2m_value *v, enum lwm2m_type type, struct lwm2m_value *ret)
 {
     if (!has_bytes(v->type)) {
         return DR_ERR_INVAL;
