@@ -161,6 +161,8 @@ static void put_base64url(struct dr_wr *wr, struct lwm2m_bytes bytes)
 
 static dr_err_t put_value(struct dr_wr *wr, const struct lwm2m_value *v)
 {
+    char link[LWM2M_OBJLNK_STR_MAX];
+
     switch (v->type) {
     case LWM2M_TYPE_STRING:
     case LWM2M_TYPE_CORELNK:
@@ -179,7 +181,7 @@ static dr_err_t put_value(struct dr_wr *wr, const struct lwm2m_value *v)
         break;
     case LWM2M_TYPE_OBJLNK:
         dr_wr_put_str(wr, "\"vlo\":\"");
-        (void)lwm2m_value_to_text(v, wr);
+        dr_wr_put(wr, link, lwm2m_objlnk_format(v->objlnk, link));
         dr_wr_u8(wr, '"');
         break;
     case LWM2M_TYPE_INT:
