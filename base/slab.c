@@ -53,11 +53,11 @@ dr_err_t dr_slab_init(struct dr_slab *s, size_t item_size, uint32_t max, uint32_
     dr_assert(s != NULL && item_size >= 8 && item_size <= CHUNK_LEN && max > 0 &&
               max <= (uint32_t)1 << 31);
     *s = (struct dr_slab){.item_size = (item_size + 7) & ~(size_t)7, .max = max, .flags = flags};
+    s->shift = 1; /* index 0 is no item, so two a chunk at least */
     while (s->shift < 16 && s->item_size << (s->shift + 1) <= CHUNK_LEN) {
         s->shift++;
     }
     s->mask = (1U << s->shift) - 1;
-    /* index 0 is no item, so one place more than max */
     s->chunk_count = (uint32_t)(((uint64_t)max + 1 + s->mask) >> s->shift);
     s->chunks = calloc(s->chunk_count, sizeof *s->chunks);
     return s->chunks == NULL ? DR_ERR_NOMEM : DR_OK;

@@ -27,6 +27,7 @@ void dr_wheel_init(struct dr_wheel *w, uint64_t now_ms)
     dr_list_init(&w->cascade);
 }
 
+/* Also for one that comes down from beyond the wheel: its slot was not its time. */
 static void place(struct dr_wheel *w, struct dr_timer *t)
 {
     if (t->at_ms <= w->now_ms) {
@@ -119,6 +120,16 @@ static void open_slots(struct dr_wheel *w, uint64_t now_ms)
     w->now_ms = now_ms;
 }
 
+static void run(struct dr_wheel *w, struct dr_timer *t)
+{
+    if (t->at_ms > w->now_ms) {
+        place(w, t);
+        return;
+    }
+    w->count--;
+    t->fn(t, w->now_ms); /* last touch */
+}
+
 bool dr_wheel_advance_some(struct dr_wheel *w, uint64_t now_ms, uint32_t max)
 {
     dr_assert(w != NULL && max > 0);
@@ -128,9 +139,7 @@ bool dr_wheel_advance_some(struct dr_wheel *w, uint64_t now_ms, uint32_t max)
     for (uint32_t n = 0; n < max; n++) {
         struct dr_list *node = dr_list_pop_front(&w->due);
         if (node != NULL) {
-            struct dr_timer *t = DR_CONTAINER_OF(node, struct dr_timer, node);
-            w->count--;
-            t->fn(t, w->now_ms); /* last touch */
+            run(w, DR_CONTAINER_OF(node, struct dr_timer, node));
             continue;
         }
         node = dr_list_pop_front(&w->cascade);
@@ -158,9 +167,7 @@ void dr_wheel_advance(struct dr_wheel *w, uint64_t now_ms)
     dr_list_splice(&now, &w->due);
     for (struct dr_list *node = dr_list_pop_front(&now); node != NULL;
          node = dr_list_pop_front(&now)) {
-        struct dr_timer *t = DR_CONTAINER_OF(node, struct dr_timer, node);
-        w->count--;
-        t->fn(t, w->now_ms); /* last touch */
+        run(w, DR_CONTAINER_OF(node, struct dr_timer, node));
     }
 }
 
