@@ -380,6 +380,7 @@ void loop_run(struct loop *loop)
 
     loop->turn_ns = 0;
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    count_turn(loop);
     atomic_store(&loop->stop, false);
     exit_to(before);
 }
@@ -390,6 +391,7 @@ void loop_run_once(struct loop *loop, bool wait)
 
     loop->turn_ns = 0;
     (void)uv_run(&loop->uv, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    count_turn(loop);
     exit_to(before);
 }
 
