@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "db/psk.h"
+
+#include "db/conn_priv.h"
+#include "db/db_priv.h"
+
+static bool key_fits(struct dr_bytes key)
+{
+    return key.len >= 1 && key.len <= DB_PSK_KEY_MAX;
+}
+
+dr_err_t db_psk_insert(struct db_writer *w, const struct db_psk *row)
+{
+    dr_assert(w != NULL && row != NULL);
+    if (!key_fits(row->key) || row->identity.len < 1 || row->identity.len > DB_PSK_IDENTITY_MAX) {
+        return DR_ERR_RANGE;
+    }
+    struct conn_q q =
+        conn_q(&w->conn, "INSERT INTO psk (id, account, use, identity, endpoint_name,"
+                         " key, version, created_at) VALUES (?, ?, ?, ?, ?, ?, 1, ?)");
+    conn_put_int(&q, row->id);
+    conn_put_int(&q, row->account);
+    conn_put_int(&q, row->use);
+    conn_put_blob(&q, row->identity);
+    conn_put_text(&q, row->endpoint_name);
+    conn_put_blob(&q, row->key);
+    conn_put_int(&q, row->created_at);
+    return conn_run(&q, NULL);
+}
+
+dr_err_t db_psk_rekey(struct db_writer *w, int64_t account, const char *endpoint_name,
+                      enum db_psk_use use, struct dr_bytes key)
+{
+    dr_assert(w != NULL && endpoint_name != NULL);
+    if (!key_fits(key)) {
+        return DR_ERR_RANGE;
+    }
+    struct conn_q q = conn_q(&w->conn, "UPDATE psk SET key = ?, version = version + 1"
+                                       " WHERE account = ? AND endpoint_name = ? AND use = ?");
+    conn_put_blob(&q, key);
+    conn_put_int(&q, account);
+    conn_put_text(&q, endpoint_name);
+    conn_put_int(&q, use);
+    return conn_run_one(&q, DR_ERR_NOT_FOUND);
+}
+
+dr_err_t db_psk_delete(struct db_writer *w, int64_t account, const char *endpoint_name,
+                       enum db_psk_use use, db_psk_fn *fn, void *data)
+{
+    dr_assert(w != NULL && endpoint_name != NULL);
+    if (fn != NULL) {
+        dr_err_t err = db_psk_get(&w->conn, account, endpoint_name, use, fn, data);
+        if (err != DR_OK) {
+            return err;
+        }
+    }
+    struct conn_q q = conn_q(&w->conn, "DELETE FROM psk"
+                                       " WHERE account = ? AND endpoint_name = ? AND use = ?");
+    conn_put_int(&q, account);
+    conn_put_text(&q, endpoint_name);
+    conn_put_int(&q, use);
+    return conn_run_one(&q, DR_ERR_NOT_FOUND);
+}
+
+#define PSK_COLS "id, account, use, identity, endpoint_name, version, created_at"
+
+static dr_err_t psk_rows(struct conn_q *q, bool one, db_psk_fn *fn, void *data)
+{
+    dr_err_t err = one ? DR_ERR_NOT_FOUND : DR_OK;
+
+    while (conn_row(q)) {
+        struct db_psk row = {
+            .id = conn_col_int(q, 0),
+            .account = conn_col_int(q, 1),
+            .use = (enum db_psk_use)conn_col_int(q, 2),
+            .identity = conn_col_blob(q, 3),
+            .endpoint_name = conn_col_text(q, 4),
+            .key = one ? conn_col_blob(q, 7) : (struct dr_bytes){0},
+            .version = conn_col_int(q, 5),
+            .created_at = conn_col_int(q, 6),
+        };
+        err = fn(data, &row);
+        if (err != DR_OK || one) {
+            break;
+        }
+    }
+    dr_err_t end = conn_end(q);
+    return end != DR_OK ? end : err;
+}
+
+dr_err_t db_psk_find(struct db_reader *r, struct dr_bytes identity, db_psk_fn *fn, void *data)
+{
+    dr_assert(r != NULL && fn != NULL);
+    struct conn_q q = conn_q(r, "SELECT " PSK_COLS ", key FROM psk WHERE identity = ?");
+    conn_put_blob(&q, identity);
+    return psk_rows(&q, true, fn, data);
+}
+
+dr_err_t db_psk_get(struct db_reader *r, int64_t account, const char *endpoint_name,
+                    enum db_psk_use use, db_psk_fn *fn, void *data)
+{
+    dr_assert(r != NULL && endpoint_name != NULL && fn != NULL);
+    struct conn_q q = conn_q(r, "SELECT " PSK_COLS ", key FROM psk"
+                                " WHERE account = ? AND endpoint_name = ? AND use = ?");
+    conn_put_int(&q, account);
+    conn_put_text(&q, endpoint_name);
+    conn_put_int(&q, use);
+    return psk_rows(&q, true, fn, data);
+}
+
+dr_err_t db_psk_list(struct db_reader *r, int64_t account, int64_t after, uint32_t limit,
+                     db_psk_fn *fn, void *data)
+{
+    dr_assert(r != NULL && fn != NULL);
+    struct conn_q q = conn_q(r, "SELECT " PSK_COLS " FROM psk"
+                                " WHERE account = ? AND use = 0 AND id > ? ORDER BY id LIMIT ?");
+    conn_put_int(&q, account);
+    conn_put_int(&q, after);
+    conn_put_int(&q, limit);
+    return psk_rows(&q, false, fn, data);
+}
