@@ -115,7 +115,7 @@ DR_CHECK dr_err_t db_device_insert(struct db_writer *w, const struct db_device *
  */
 DR_CHECK dr_err_t db_device_update(struct db_writer *w, const struct db_device *row, uint64_t mask,
                                    const struct db_event *event);
-/** Row, registration, cache, subscriptions, group memberships; events and answers of requests stay.
+/** Row, registration, cache, subscriptions; events and requests stay.
  * @retval DR_ERR_NOT_FOUND */
 DR_CHECK dr_err_t db_device_delete(struct db_writer *w, int64_t account, int64_t device);
 
@@ -129,7 +129,7 @@ DR_CHECK dr_err_t db_device_find(struct db_reader *r, int64_t account, const cha
 /**
  * One page by id. Fields: id, account_id, endpoint_name, created_at, updated_at, etag,
  * lifecycle_status ("enabled", "blocked"), those of DB_DEVICE_FIELDS except maps, and
- * custom_attributes__NAME. Every operator goes with every field.
+ * custom_attributes__NAME. Every operator goes with every field, but LIKE only with texts.
  * @retval DR_ERR_INVAL  unknown field, operator or value; @p reterr (may be NULL) names the field
  * @retval DR_ERR_LIMIT  too many conditions or values
  */

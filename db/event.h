@@ -22,7 +22,7 @@ struct db_event {
     int64_t id;
     int64_t account;
     int64_t device;
-    int64_t date_time;      /**< unix ms, when it happened */
+    int64_t date_time;      /**< unix ms: that of the id; ignored by db_event_append() */
     const char *event_type; /**< "update.device.device-created" … */
     const char *event_type_category;
     const char *event_type_description; /**< "SUCCESS", "FAIL", "SKIPPED", "INFO" */

@@ -70,8 +70,8 @@ struct list {
 
 /* ---- field tables ---- */
 
-#define DEVICE_FIELD(symbol, type, member, kind)                                                   \
-    {.name = #member, .column = #member, .kind = FILTER_##kind},
+#define DEVICE_FIELD(symbol, type, member, k)                                                      \
+    {.name = #member, .column = #member, .kind = FILTER_##k},
 #define DEVICE_KEY(col, k, idx, part, fac)                                                         \
     {                                                                                              \
         .name = #col, .column = #col, .kind = FILTER_##k, .index = idx, .partial = part,           \
