@@ -483,10 +483,27 @@ static bool echo_again(struct cx_tx *tx, const struct cx_pdu *pdu)
     return true;
 }
 
+/*
+ * All blocks go by one token, so a separate response to a block before this one may come again
+ * after the ring has lost it. An ACK is known by its id and never is stale.
+ */
+static bool stale(const struct cx_tx *tx, const struct cx_pdu *pdu)
+{
+    struct cx_block b;
+    if (pdu->type == CX_ACK) {
+        return false;
+    }
+    if (tx->rx.active) {
+        return cx_block_decode(pdu->block2, &b) == DR_OK && cx_block_offset(&b) < rx_len(&tx->rx);
+    }
+    return tx->blocks && !tx->body_done && cx_block_decode(pdu->block1, &b) == DR_OK &&
+           cx_block_offset(&b) < tx->off;
+}
+
 void cx_transfer_response(struct cx_tx *tx, const struct cx_pdu *pdu)
 {
     dr_assert(tx != NULL && pdu != NULL);
-    if (echo_again(tx, pdu)) {
+    if (stale(tx, pdu) || echo_again(tx, pdu)) {
         return;
     }
     if (tx->rx.active) {
