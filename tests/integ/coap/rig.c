@@ -88,8 +88,26 @@ static void on_gone(void *data, struct cx_engine *e, cx_peer_t peer, uint64_t us
     side->gone_why = why;
 }
 
-static const struct cx_ops ops = {
-    .request = on_request, .notify = on_notify, .psk = on_psk, .peer_gone = on_gone};
+static dr_err_t on_cert(void *data, struct cx_engine *e, uint64_t tag, const char *cn,
+                        const uint8_t *der, size_t len, struct cx_identity *id)
+{
+    struct rig_side *side = data;
+
+    (void)e;
+    ck_assert_ptr_nonnull(der);
+    ck_assert_uint_gt(len, 100);
+    side->certs_asked++;
+    side->cert_tag = tag;
+    *id = (struct cx_identity){
+        .kind = CX_ID_CERT, .account = 33, .credential = 44, .version = 1, .name = cn};
+    return side->cert_verdict;
+}
+
+static const struct cx_ops ops = {.request = on_request,
+                                  .notify = on_notify,
+                                  .psk = on_psk,
+                                  .cert = on_cert,
+                                  .peer_gone = on_gone};
 
 static void tick(struct loop_timer *t)
 {
@@ -138,6 +156,23 @@ void rig_init(struct rig *r, const struct cx_limits *server_limits,
     loop_timer_start(r->loop, &r->tick, 5, 5, tick); /* so that every wait ends */
 }
 
+static void side_reload(struct rig_side *side, const struct cx_security_config *sc)
+{
+    struct cx_security *fresh;
+
+    ck_assert_int_eq(cx_security_new(sc, &fresh, NULL), DR_OK);
+    cx_engine_reload(side->engine, fresh);
+    (void)cx_security_unref(side->security);
+    side->security = fresh;
+}
+
+void rig_reload(struct rig *r, const struct cx_security_config *server,
+                const struct cx_security_config *client)
+{
+    side_reload(&r->server, server);
+    side_reload(&r->client, client);
+}
+
 static void side_closed(void *data)
 {
     struct rig_side *side = data;
@@ -183,17 +218,24 @@ static void connect_done(void *data, cx_peer_t peer, dr_err_t err)
     r->connected_peer = peer;
 }
 
-cx_peer_t rig_connect_start(struct rig *r, unsigned host, const char *identity)
+struct cx_connect rig_connect_args(struct rig *r, unsigned host, const char *identity)
 {
-    struct cx_connect c = {
+    bool cert = identity != NULL && strcmp(identity, RIG_CERT) == 0;
+
+    return (struct cx_connect){
         .proto = identity != NULL ? CX_PROTO_DTLS : CX_PROTO_UDP,
         .remote = identity != NULL ? r->secure : r->plain,
         .local = {.in4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000100 + host)}},
-        .psk_identity = identity,
-        .psk_key = rig_key,
-        .psk_key_len = sizeof(rig_key),
+        .psk_identity = cert ? NULL : identity,
+        .psk_key = cert ? NULL : rig_key,
+        .psk_key_len = cert ? 0 : sizeof(rig_key),
         .cb = connect_done,
         .data = r};
+}
+
+cx_peer_t rig_connect_start(struct rig *r, unsigned host, const char *identity)
+{
+    struct cx_connect c = rig_connect_args(r, host, identity);
     cx_peer_t peer = 0;
 
     ck_assert_int_eq(cx_connect(r->client.engine, &c, &peer), DR_OK);

@@ -36,6 +36,9 @@ struct rig_side {
     uint64_t gone_user;
     enum cx_gone gone_why;
     uint64_t psk_handle;
+    dr_err_t cert_verdict; /* of the next certificate */
+    uint64_t cert_tag;
+    unsigned certs_asked;
     struct cx_identity who; /* of the last request; the name is in who_name */
     char who_name[CX_IDENTITY_MAX + 1];
     bool accept_notify;
@@ -67,6 +70,9 @@ struct rig {
 /** Both engines with their sockets; NULL limits are the defaults. */
 void rig_init(struct rig *r, const struct cx_limits *server_limits,
               const struct cx_limits *client_limits);
+/** New handshakes of both engines use other material from now on. */
+void rig_reload(struct rig *r, const struct cx_security_config *server,
+                const struct cx_security_config *client);
 /** Close both engines and free everything. */
 void rig_fini(struct rig *r);
 /** Close one engine and free it. */
@@ -86,6 +92,9 @@ void rig_pause(struct rig *r, unsigned ms);
 
 /** Begin a connection from 127.0.1.@p host. @p identity NULL: UDP. */
 cx_peer_t rig_connect_start(struct rig *r, unsigned host, const char *identity);
+/** As it would be done by rig_connect_start, for changes; identity RIG_CERT is a certificate. */
+struct cx_connect rig_connect_args(struct rig *r, unsigned host, const char *identity);
+#define RIG_CERT "certificate"
 /** The same, and wait; asserts that it works. */
 cx_peer_t rig_connect(struct rig *r, unsigned host, const char *identity);
 
