@@ -13,7 +13,7 @@ static int64_t fake_now(void *ctx)
 
 START_TEST(ids_rise_also_when_the_clock_steps_back)
 {
-    int64_t now = 1700000000000;
+    int64_t now = 1700000000000; /* each test has a later time: numbers remember theirs */
     struct dr_idgen g;
     int64_t last = 0;
 
@@ -30,7 +30,7 @@ END_TEST
 
 START_TEST(a_full_millisecond_borrows_from_the_next)
 {
-    int64_t now = 1700000000000;
+    int64_t now = 1800000000000;
     struct dr_idgen g;
     int64_t last = 0;
 
@@ -48,7 +48,7 @@ END_TEST
 START_TEST(generators_differ_and_are_counted)
 {
     static struct dr_idgen g[DR_IDGEN_MAX + 1];
-    int64_t now = 1700000000000;
+    int64_t now = 1900000000000;
     int64_t ids[DR_IDGEN_MAX];
 
     for (int i = 0; i < DR_IDGEN_MAX; i++) {

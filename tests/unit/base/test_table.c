@@ -44,6 +44,7 @@ START_TEST(random_use_agrees_with_a_plain_array)
     uint32_t count = 0;
 
     dr_prng_init(&r, 21);
+    memset(in, 0, sizeof in);
     ck_assert_int_eq(dr_table_init(&t, N, key_eq, NULL), DR_OK);
     for (uint32_t i = 1; i <= N; i++) {
         keys[i] = i * 3;
@@ -190,6 +191,7 @@ START_TEST(a_walk_sees_what_stays_while_the_table_changes)
     uint32_t oldest = STAY + 1;
 
     dr_prng_init(&r, 4);
+    memset(seen, 0, sizeof seen);
     ck_assert_int_eq(dr_table_init(&t, ITEMS, key_eq, NULL), DR_OK);
     for (uint32_t i = 1; i <= STAY; i++) {
         ck_assert_int_eq(dr_table_put(&t, hash_good(i), i), DR_OK);
