@@ -63,7 +63,8 @@ dr_err_t srv_pem_certs(const char *text, size_t len, struct srv_der_list *ret,
         err = DR_ERR_PROTO;
     }
     if (err != DR_OK) {
-        dr_errinfo_set(reterr, "", 0, "certificate %zu of the PEM file cannot be read", list.count + 1);
+        dr_errinfo_set(reterr, "", 0, "certificate %zu of the PEM file cannot be read",
+                       list.count + 1);
         free(list.block);
         return err;
     }

@@ -4,7 +4,8 @@
  * @brief Certificates of a PEM file as DER.
  *
  * Layer: server, pure.  Threads: reentrant.  Memory: one block, free() it.
- * Limits: SRV_PEM_CERTS_MAX.  Security: only the armour is read here; OpenSSL judges the content.  Spec: RFC7468#2.
+ * Limits: SRV_PEM_CERTS_MAX.  Security: only the armour is read here; OpenSSL judges the content.
+ * Spec: RFC7468#2.
  */
 #pragma once
 

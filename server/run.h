@@ -16,9 +16,9 @@
 enum srv_exit {
     SRV_EXIT_OK = 0,
     SRV_EXIT_FAILED = 1,
-    SRV_EXIT_USAGE = 2,   /**< configuration or usage */
-    SRV_EXIT_FOLDER = 3,  /**< data folder unusable */
-    SRV_EXIT_IN_USE = 4,  /**< address in use */
+    SRV_EXIT_USAGE = 2,  /**< configuration or usage */
+    SRV_EXIT_FOLDER = 3, /**< data folder unusable */
+    SRV_EXIT_IN_USE = 4, /**< address in use */
 };
 
 /**

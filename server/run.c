@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Threads: the main thread is the control loop (REST, devices' control half), one thread a shard
+ * (engine, devices' shard half), and the store's own. Start goes bottom up, stop top down:
+ *
+ *     lock, database, models, keys, sockets → loops → devices → engines → REST → ready
+ *     REST closed → engines closed → devices written → loops joined → everything freed → database
+ * closed
+ */
+#include "server/run.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/text.h"
+#include "coap/engine.h"
+#include "db/account.h"
+#include "db/db.h"
+#include "devices/dev.h"
+#include "lwm2m/model.h"
+#include "lwm2m/model_xml.h"
+#include "rest/rest.h"
+#include "server/folder.h"
+#include "server/pem.h"
+#include "server/sync.h"
+
+#define SHARDS_MAX   64
+#define PEM_FILE_MAX (1024 * 1024)
+#define ADDRESS_MAX  80
+#define MIB          (1024ULL * 1024)
+
+struct srv;
+
+struct shard {
+    struct srv *srv;
+    unsigned index;
+    struct loop *loop;
+    struct loop_thread thread;
+    struct cx_engine *engine;
+    int coap_fd, coaps_fd;
+    dr_err_t err;
+    struct loop_call call; /* control asks the shard to start or close its engine */
+};
+
+struct srv {
+    struct srv_config *config;
+    dr_err_t (*reread)(void *data, struct srv_config *ret, struct dr_errinfo *reterr);
+    void *data;
+    struct dr_errinfo *reterr;
+    int exit_code;
+    int lock_fd;
+    struct db *db;
+    struct lwm2m_models *models;
+    struct cx_security *security;
+    struct loop *control;
+    struct shard shards[SHARDS_MAX];
+    unsigned n_shards;
+    unsigned pending; /* shards that have not answered yet */
+    struct dev_core *devices;
+    struct rest *rest;
+    int64_t
+        account; /* the first one: owner of the configured authorities and of plain CoAP devices */
+    char coap[ADDRESS_MAX], coaps[ADDRESS_MAX], run_dir[SRV_PATH_MAX];
+    struct loop_signal on_term, on_int, on_hup;
+    bool started, stopping;
+};
+
+static int exit_of(dr_err_t err)
+{
+    switch (err) {
+    case DR_OK:
+        return SRV_EXIT_OK;
+    case DR_ERR_IN_USE:
+        return SRV_EXIT_IN_USE;
+    case DR_ERR_INVAL:
+    case DR_ERR_RANGE:
+    case DR_ERR_UNSUPPORTED:
+    case DR_ERR_CRYPTO:
+    case DR_ERR_PROTO:
+        return SRV_EXIT_USAGE;
+    default:
+        return SRV_EXIT_FAILED;
+    }
+}
+
+/* ---- before the loops ---- */
+
+static dr_err_t find_account(void *data, const struct db_account *row)
+{
+    *(int64_t *)data = row->id;
+    return DR_OK;
+}
+
+static dr_err_t read_account(struct db_reader *r, void *data)
+{
+    return db_account_list(r, 0, 1, find_account, data);
+}
+
+static dr_err_t open_store(struct srv *s)
+{
+    const struct db_config config = {
+        .dir = s->config->data,
+        .free_min_bytes = s->config->disk_min_free_mb * MIB,
+        .fsync_delay_ms = (uint32_t)s->config->test_fsync_delay_ms,
+    };
+    dr_err_t err = db_open(&config, &s->db, s->reterr);
+    if (err == DR_OK) {
+        err = srv_read_sync(s->db, read_account, &s->account);
+        if (err == DR_OK && s->account == 0) {
+            dr_errinfo_set(s->reterr, s->config->data, 0, "the database has no account");
+            err = DR_ERR_CORRUPT;
+        }
+    }
+    return err;
+}
+
+static dr_err_t load_models(struct srv *s)
+{
+    size_t count = 0;
+    dr_err_t err = lwm2m_models_new(&s->models);
+
+    if (err == DR_OK && s->config->objects[0] != '\0') {
+        err = lwm2m_models_load_folder(s->models, s->config->objects, &count, s->reterr);
+        if (err == DR_OK) {
+            dr_log(DR_LOG_INFO, "server", "%zu object definitions loaded from '%s'", count,
+                   s->config->objects);
+        }
+    }
+    return err;
+}
+
+static dr_err_t read_pem(const char *path, char **ret, size_t *ret_len, struct dr_errinfo *reterr)
+{
+    return path[0] == '\0' ? DR_OK : srv_file_read(path, PEM_FILE_MAX, ret, ret_len, reterr);
+}
+
+static dr_err_t make_security(struct srv *s)
+{
+    char *cert = NULL, *key = NULL, *ca = NULL;
+    size_t cert_len = 0, key_len = 0, ca_len = 0;
+    struct srv_der_list *list = calloc(1, sizeof *list);
+    struct cx_anchor *anchors = calloc(SRV_PEM_CERTS_MAX, sizeof *anchors);
+    struct cx_security_config config = {0};
+    dr_err_t err = list == NULL || anchors == NULL ? DR_ERR_NOMEM : DR_OK;
+
+    if (err == DR_OK) {
+        err = read_pem(s->config->coaps_cert, &cert, &cert_len, s->reterr);
+    }
+    if (err == DR_OK) {
+        err = read_pem(s->config->coaps_key, &key, &key_len, s->reterr);
+    }
+    if (err == DR_OK) {
+        err = read_pem(s->config->coaps_ca, &ca, &ca_len, s->reterr);
+    }
+    if (err == DR_OK && ca != NULL) {
+        err = srv_pem_certs(ca, ca_len, list, s->reterr);
+    }
+    for (size_t i = 0; err == DR_OK && i < list->count; i++) {
+        anchors[i] = (struct cx_anchor){
+            .der = list->certs[i].bytes, .len = list->certs[i].len, .tag = (uint64_t)s->account};
+    }
+    if (err == DR_OK) {
+        err = srv_folder_ticket_key(s->config->data, config.ticket_key, s->reterr);
+    }
+    if (err == DR_OK) {
+        config.cert_pem = cert;
+        config.key_pem = key;
+        config.anchors = anchors;
+        config.n_anchors = list->count;
+        err = cx_security_new(&config, &s->security, s->reterr);
+    }
+    dr_wipe(&config, sizeof config);
+    if (key != NULL) {
+        dr_wipe(key, key_len);
+    }
+    free(list == NULL ? NULL : list->block);
+    free(list);
+    free(anchors);
+    free(cert);
+    free(key);
+    free(ca);
+    return err;
+}
+
+static void addr_text(const union cx_addr *addr, char *buf)
+{
+    char host[INET6_ADDRSTRLEN];
+
+    if (addr->sa.sa_family == AF_INET) {
+        (void)inet_ntop(AF_INET, &addr->in4.sin_addr, host, sizeof host);
+        (void)snprintf(buf, ADDRESS_MAX, "%s:%u", host, ntohs(addr->in4.sin_port));
+    } else {
+        (void)inet_ntop(AF_INET6, &addr->in6.sin6_addr, host, sizeof host);
+        (void)snprintf(buf, ADDRESS_MAX, "[%s]:%u", host, ntohs(addr->in6.sin6_port));
+    }
+}
+
+static void addr_from(const struct srv_addr *a, union cx_addr *ret)
+{
+    *ret = (union cx_addr){0};
+    if (inet_pton(AF_INET, a->host, &ret->in4.sin_addr) == 1) {
+        ret->in4.sin_family = AF_INET;
+        ret->in4.sin_port = htons(a->port);
+    } else {
+        (void)inet_pton(AF_INET6, a->host, &ret->in6.sin6_addr);
+        ret->in6.sin6_family = AF_INET6;
+        ret->in6.sin6_port = htons(a->port);
+    }
+}
+
+static dr_err_t open_sockets(struct srv *s, const char *key, const struct srv_addr *a, bool dtls)
+{
+    int fds[SHARDS_MAX];
+    union cx_addr addr;
+
+    if (a->off) {
+        return DR_OK;
+    }
+    addr_from(a, &addr);
+    dr_err_t err = cx_sockets_open(&addr, s->n_shards, fds);
+    if (err != DR_OK) {
+        dr_errinfo_set(s->reterr, key, 0, "cannot listen on %s port %u: %s", a->host, a->port,
+                       dr_err_str(err));
+        return err;
+    }
+    addr_text(&addr, dtls ? s->coaps : s->coap);
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        *(dtls ? &s->shards[i].coaps_fd : &s->shards[i].coap_fd) = fds[i];
+    }
+    return DR_OK;
+}
+
+static dr_err_t make_loops(struct srv *s)
+{
+    dr_err_t err = loop_new("control", &s->control);
+
+    for (unsigned i = 0; err == DR_OK && i < s->n_shards; i++) {
+        char name[LOOP_NAME_MAX + 1];
+        (void)snprintf(name, sizeof name, "shard-%u", i);
+        err = loop_new(name, &s->shards[i].loop);
+    }
+    return err;
+}
+
+static dr_err_t make_devices(struct srv *s)
+{
+    struct loop *loops[SHARDS_MAX];
+    dr_err_t err = srv_path(s->run_dir, s->config->data, "run");
+
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        loops[i] = s->shards[i].loop;
+    }
+    const struct dev_config config = {
+        .control = s->control,
+        .db = s->db,
+        .models = s->models,
+        .shards = s->n_shards,
+        .shard_loops = loops,
+        .run_dir = s->run_dir,
+        .grace_s = (uint32_t)s->config->grace_s,
+        .awake_s = (uint32_t)s->config->awake_s,
+        .nosec_account = s->config->coap.off ? 0 : s->account,
+    };
+    return err == DR_OK ? dev_core_new(&config, &s->devices, s->reterr) : err;
+}
+
+/* ---- on the loops ---- */
+
+static void stop_all(struct srv *s, dr_err_t err);
+
+/* First the threads, then (on each shard's own thread) the engine and its sockets. */
+static void engine_start(struct loop_call *call)
+{
+    struct shard *sh = DR_CONTAINER_OF(call, struct shard, call);
+    struct srv *s = sh->srv;
+    const struct cx_engine_config config = {
+        .loop = sh->loop,
+        .shard = sh->index,
+        .shards = s->n_shards,
+        .security = s->security,
+        .limits = {.peers_max = (uint32_t)s->config->peers_max,
+                   .half_open_max = (uint32_t)s->config->half_open_max,
+                   .body_max = (uint32_t)s->config->body_max,
+                   .handshake_cpu_pct = (uint32_t)s->config->handshake_cpu_pct,
+                   .nosec_idle_s = (uint32_t)s->config->nosec_idle_s},
+        .ops = &dev_cx_ops,
+        .data = dev_core_shard(s->devices, sh->index),
+    };
+    dr_err_t err = cx_engine_new(&config, &sh->engine);
+
+    if (err == DR_OK) {
+        dev_core_set_engine(s->devices, sh->index, sh->engine);
+    }
+    if (err == DR_OK && sh->coaps_fd >= 0) {
+        err = cx_engine_adopt(sh->engine, sh->coaps_fd, CX_PROTO_DTLS);
+        sh->coaps_fd = err == DR_OK ? -1 : sh->coaps_fd;
+    }
+    if (err == DR_OK && sh->coap_fd >= 0) {
+        err = cx_engine_adopt(sh->engine, sh->coap_fd, CX_PROTO_UDP);
+        sh->coap_fd = err == DR_OK ? -1 : sh->coap_fd;
+    }
+    loop_call_done(call, err);
+}
+
+static void say_ready(struct srv *s)
+{
+    const char *metrics = rest_metrics_address(s->rest);
+    const struct srv_ready ready = {
+        .coap = s->coap[0] ? s->coap : NULL,
+        .coaps = s->coaps[0] ? s->coaps : NULL,
+        .http = rest_address(s->rest),
+        .metrics = metrics != NULL && metrics[0] ? metrics : NULL,
+    };
+    dr_err_t err = srv_folder_ready(s->config->data, &ready, s->reterr);
+    if (err != DR_OK) {
+        stop_all(s, err);
+        return;
+    }
+    s->started = true;
+    DR_LOG(DR_LOG_INFO, "server", "ready", DR_F_STR("coaps", s->coaps), DR_F_STR("coap", s->coap),
+           DR_F_STR("http", ready.http), DR_F_UINT("shards", s->n_shards));
+#ifdef HAVE_SYSTEMD
+    (void)sd_notify(0, "READY=1");
+#endif
+}
+
+static dr_err_t start_rest(struct srv *s)
+{
+    char http[ADDRESS_MAX], metrics[ADDRESS_MAX];
+    const struct srv_addr *a = &s->config->http, *m = &s->config->metrics;
+    bool v6 = strchr(a->host, ':') != NULL, m6 = strchr(m->host, ':') != NULL;
+
+    (void)snprintf(http, sizeof http, "%s%s%s:%u", v6 ? "[" : "", a->host, v6 ? "]" : "", a->port);
+    (void)snprintf(metrics, sizeof metrics, "%s%s%s:%u", m6 ? "[" : "", m->host, m6 ? "]" : "",
+                   m->port);
+    const struct rest_config config = {
+        .loop = s->control,
+        .db = s->db,
+        .devices = s->devices,
+        .http = http,
+        .http_cert = s->config->http_cert[0] ? s->config->http_cert : NULL,
+        .http_key = s->config->http_key[0] ? s->config->http_key : NULL,
+        .metrics = m->off ? NULL : metrics,
+        .data_dir = s->config->data,
+    };
+    return rest_new(&config, &s->rest, s->reterr);
+}
+
+static void engines_started(struct loop_call *call, dr_err_t err)
+{
+    struct srv *s = DR_CONTAINER_OF(call, struct shard, call)->srv;
+
+    if (err != DR_OK && s->exit_code == SRV_EXIT_OK) {
+        dr_errinfo_set(s->reterr, "engine", 0, "cannot start: %s", dr_err_str(err));
+        s->exit_code = exit_of(err);
+    }
+    if (--s->pending > 0) {
+        return;
+    }
+    if (s->exit_code != SRV_EXIT_OK) {
+        stop_all(s, DR_ERR_INTERNAL);
+        return;
+    }
+    dr_err_t rest = start_rest(s);
+    if (rest != DR_OK) {
+        stop_all(s, rest);
+        return;
+    }
+    say_ready(s);
+}
+
+static void devices_started(void *data, dr_err_t err)
+{
+    struct srv *s = data;
+
+    if (err != DR_OK) {
+        dr_errinfo_set(s->reterr, "devices", 0, "cannot load: %s", dr_err_str(err));
+        stop_all(s, err);
+        return;
+    }
+    s->pending = s->n_shards;
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        loop_call_start(s->shards[i].loop, &s->shards[i].call, engine_start, engines_started);
+    }
+}
+
+/* ---- stop ---- */
+
+static void control_done(void *data)
+{
+    struct srv *s = data;
+
+    loop_stop(s->control);
+}
+
+static void engine_closed(void *data)
+{
+    loop_call_done(data, DR_OK);
+}
+
+static void engine_stop(struct loop_call *call)
+{
+    struct shard *sh = DR_CONTAINER_OF(call, struct shard, call);
+
+    if (sh->engine == NULL) {
+        loop_call_done(call, DR_OK);
+        return;
+    }
+    cx_engine_close(sh->engine, engine_closed, call);
+}
+
+static void engines_stopped(struct loop_call *call, dr_err_t err)
+{
+    struct srv *s = DR_CONTAINER_OF(call, struct shard, call)->srv;
+
+    (void)err;
+    if (--s->pending == 0) {
+        dev_core_stop(s->devices, control_done, s);
+    }
+}
+
+static void rest_closed(void *data)
+{
+    struct srv *s = data;
+
+    s->pending = s->n_shards;
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        loop_call_start(s->shards[i].loop, &s->shards[i].call, engine_stop, engines_stopped);
+    }
+}
+
+/* Begin to stop, once; @p err is why, DR_OK = asked to. */
+static void stop_all(struct srv *s, dr_err_t err)
+{
+    if (s->stopping) {
+        return;
+    }
+    s->stopping = true;
+    if (err != DR_OK && s->exit_code == SRV_EXIT_OK) {
+        s->exit_code = exit_of(err);
+    }
+    srv_folder_unready(s->config->data);
+    dr_log(DR_LOG_INFO, "server", "stopping");
+#ifdef HAVE_SYSTEMD
+    (void)sd_notify(0, "STOPPING=1");
+#endif
+    if (s->rest != NULL) {
+        rest_close(s->rest, rest_closed, s);
+    } else {
+        rest_closed(s);
+    }
+}
+
+static void on_stop_signal(struct loop_signal *sig, int signum)
+{
+    struct srv *s = signum == SIGTERM ? DR_CONTAINER_OF(sig, struct srv, on_term)
+                                      : DR_CONTAINER_OF(sig, struct srv, on_int);
+
+    if (s->started) {
+        stop_all(s, DR_OK);
+    } else if (!s->stopping) {
+        s->stopping = true; /* still starting: nothing is acknowledged yet */
+        loop_stop(s->control);
+    }
+}
+
+static void apply_log(const struct srv_config *c)
+{
+    enum dr_log_level level;
+
+    if (dr_log_level_find(c->log_level, &level) == DR_OK) {
+        dr_log_set_level(level);
+    }
+    dr_log_trace(c->trace);
+}
+
+static void on_reload(struct loop_signal *sig, int signum)
+{
+    struct srv *s = DR_CONTAINER_OF(sig, struct srv, on_hup);
+    struct srv_config next;
+    struct dr_errinfo info = {0};
+
+    (void)signum;
+    dr_err_t err = s->reread(s->data, &next, &info);
+    if (err != DR_OK) {
+        DR_LOG(DR_LOG_ERROR, "server", "configuration not reloaded", DR_F_STR("key", info.field),
+               DR_F_INT("line", info.line), DR_F_STR("why", info.text));
+        return;
+    }
+    unsigned restart = srv_config_reload(s->config, &next);
+    apply_log(s->config);
+    DR_LOG(DR_LOG_INFO, "server", "configuration reloaded",
+           DR_F_UINT("keys_that_need_a_restart", restart));
+}
+
+/* ---- all of it ---- */
+
+static dr_err_t prepare(struct srv *s)
+{
+    dr_err_t err = load_models(s);
+
+    if (err == DR_OK) {
+        err = make_security(s);
+    }
+    if (err == DR_OK) {
+        err = open_sockets(s, "coaps", &s->config->coaps, true);
+    }
+    if (err == DR_OK) {
+        err = open_sockets(s, "coap", &s->config->coap, false);
+    }
+    if (err == DR_OK) {
+        err = make_loops(s);
+    }
+    if (err == DR_OK) {
+        err = make_devices(s);
+    }
+    if (err == DR_OK) {
+        err = loop_signal_start(s->control, &s->on_term, SIGTERM, on_stop_signal);
+    }
+    if (err == DR_OK) {
+        err = loop_signal_start(s->control, &s->on_int, SIGINT, on_stop_signal);
+    }
+    if (err == DR_OK) {
+        err = loop_signal_start(s->control, &s->on_hup, SIGHUP, on_reload);
+    }
+    for (unsigned i = 0; err == DR_OK && i < s->n_shards; i++) {
+        err = loop_thread_start(&s->shards[i].thread, s->shards[i].loop, NULL, NULL);
+    }
+    return err;
+}
+
+static void free_shard(struct shard *sh)
+{
+    loop_thread_join(&sh->thread);
+    sh->engine = cx_engine_free(sh->engine);
+    if (sh->coap_fd >= 0) {
+        (void)close(sh->coap_fd);
+    }
+    if (sh->coaps_fd >= 0) {
+        (void)close(sh->coaps_fd);
+    }
+}
+
+static void free_all(struct srv *s)
+{
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        free_shard(&s->shards[i]);
+    }
+    s->rest = rest_free(s->rest);
+    s->db = db_close(s->db);
+    s->devices = dev_core_free(s->devices);
+    if (s->control != NULL) {
+        loop_signal_stop(&s->on_term);
+        loop_signal_stop(&s->on_int);
+        loop_signal_stop(&s->on_hup);
+    }
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        s->shards[i].loop = loop_free(s->shards[i].loop);
+    }
+    s->control = loop_free(s->control);
+    s->security = cx_security_unref(s->security);
+    s->models = lwm2m_models_free(s->models);
+    if (s->lock_fd >= 0) {
+        (void)close(s->lock_fd);
+    }
+}
+
+static unsigned shard_count(const struct srv_config *c)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned n = c->shards != 0 ? (unsigned)c->shards : cpus > 0 ? (unsigned)cpus : 1;
+
+    return n > SHARDS_MAX ? SHARDS_MAX : n;
+}
+
+int srv_run(struct srv_config *config,
+            dr_err_t (*reread)(void *data, struct srv_config *ret, struct dr_errinfo *reterr),
+            void *data, struct dr_errinfo *reterr)
+{
+    dr_assert(config != NULL && reread != NULL && reterr != NULL);
+    struct srv *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return SRV_EXIT_FAILED;
+    }
+    s->config = config;
+    s->reread = reread;
+    s->data = data;
+    s->reterr = reterr;
+    s->lock_fd = -1;
+    s->n_shards = shard_count(config);
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        s->shards[i] = (struct shard){.srv = s, .index = i, .coap_fd = -1, .coaps_fd = -1};
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    apply_log(config);
+    loop_pool_init((uint32_t)config->pool_threads);
+
+    int code = SRV_EXIT_OK;
+    dr_err_t err = srv_folder_lock(config->data, &s->lock_fd, reterr);
+    if (err == DR_OK) {
+        err = open_store(s);
+    }
+    if (err != DR_OK) {
+        code = SRV_EXIT_FOLDER;
+    } else {
+        err = prepare(s);
+        code = exit_of(err);
+    }
+    if (err == DR_OK) {
+        dev_core_start(s->devices, devices_started, s);
+        loop_run(s->control);
+        code = s->exit_code;
+    }
+    free_all(s);
+    free(s);
+    return code;
+}
