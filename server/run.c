@@ -72,7 +72,7 @@ struct srv {
         account; /* the first one: owner of the configured authorities and of plain CoAP devices */
     char coap[ADDRESS_MAX], coaps[ADDRESS_MAX], run_dir[SRV_PATH_MAX];
     struct loop_signal on_term, on_int, on_hup;
-    bool started, stopping;
+    bool started, stopping, stop_wanted;
 };
 
 static int exit_of(dr_err_t err)
@@ -332,6 +332,9 @@ static void say_ready(struct srv *s)
 #ifdef HAVE_SYSTEMD
     (void)sd_notify(0, "READY=1");
 #endif
+    if (s->stop_wanted) {
+        stop_all(s, DR_OK);
+    }
 }
 
 static dr_err_t start_rest(struct srv *s)
@@ -466,11 +469,9 @@ static void on_stop_signal(struct loop_signal *sig, int signum)
     struct srv *s = signum == SIGTERM ? DR_CONTAINER_OF(sig, struct srv, on_term)
                                       : DR_CONTAINER_OF(sig, struct srv, on_int);
 
+    s->stop_wanted = true; /* while still starting: when that is done */
     if (s->started) {
         stop_all(s, DR_OK);
-    } else if (!s->stopping) {
-        s->stopping = true; /* still starting: nothing is acknowledged yet */
-        loop_stop(s->control);
     }
 }
 
