@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device-sim/object.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "lwm2m/codec.h"
+#include "lwm2m/path.h"
+#include "lwm2m/value.h"
+
+#define NODES_MAX_    24
+#define PATH_TEXT_MAX 128
+
+enum access { READ = 1, WRITE = 2, EXECUTE = 4 };
+
+/* One row a resource; in ascending order, as TLV wants it. */
+static const struct row {
+    uint16_t path[3];
+    uint8_t access;
+} rows[] = {
+    {{1, 0, 0}, READ},       {{1, 0, 1}, READ | WRITE}, {{1, 0, 6}, READ},
+    {{1, 0, 7}, READ},       {{1, 0, 8}, EXECUTE},      {{3, 0, 0}, READ},
+    {{3, 0, 1}, READ},       {{3, 0, 2}, READ},         {{3, 0, 3}, READ},
+    {{3, 0, 4}, EXECUTE},    {{3, 0, 13}, READ},        {{3, 0, 16}, READ},
+    {{3303, 0, 5601}, READ}, {{3303, 0, 5602}, READ},   {{3303, 0, 5605}, EXECUTE},
+    {{3303, 0, 5700}, READ}, {{3303, 0, 5701}, READ},
+};
+
+const char *sim_links(void)
+{
+    return "</>;rt=\"oma.lwm2m\";ct=\"60 110 112 11542\",</1/0>,</3/0>,</3303/0>";
+}
+
+static struct lwm2m_value text_value(const char *text)
+{
+    return lwm2m_value_str(text, strlen(text));
+}
+
+static struct lwm2m_value value_of(const struct sim_values *v, const char *name, const uint16_t *p)
+{
+    uint32_t key = (uint32_t)p[0] << 16 | p[2];
+
+    switch (key) {
+    case 1U << 16 | 0:
+        return lwm2m_value_int(1);
+    case 1U << 16 | 1:
+        return lwm2m_value_int(v->lifetime_s);
+    case 1U << 16 | 6:
+        return lwm2m_value_bool(false);
+    case 1U << 16 | 7:
+    case 3U << 16 | 16:
+        return text_value("U");
+    case 3U << 16 | 0:
+        return text_value("Drover");
+    case 3U << 16 | 1:
+        return text_value("simulated device");
+    case 3U << 16 | 2:
+        return text_value(name);
+    case 3U << 16 | 3:
+        return text_value("1.0.0");
+    case 3U << 16 | 13:
+        return lwm2m_value_time((int64_t)dr_wall_ms() / 1000);
+    case 3303U << 16 | 5601:
+        return lwm2m_value_float((double)v->low);
+    case 3303U << 16 | 5602:
+        return lwm2m_value_float((double)v->high);
+    case 3303U << 16 | 5700:
+        return lwm2m_value_float((double)v->temperature);
+    case 3303U << 16 | 5701:
+        return text_value("Cel");
+    default:
+        return lwm2m_value_none();
+    }
+}
+
+static bool covers(const uint16_t *path, uint8_t depth, const struct row *row)
+{
+    for (unsigned i = 0; i < depth; i++) {
+        if (i > 2 || path[i] != row->path[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool known(const uint16_t *path, uint8_t depth)
+{
+    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
+        if (covers(path, depth, &rows[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void refuse(struct sim_answer *ret, uint8_t code)
+{
+    ret->code = code;
+    ret->content_format = -1;
+    ret->len = 0;
+    ret->effect = SIM_NOTHING;
+}
+
+void sim_value(const struct sim_values *v, const char *name, const uint16_t *path, uint8_t depth,
+               int32_t content_format, struct sim_answer *ret)
+{
+    struct lwm2m_node nodes[NODES_MAX_];
+    size_t count = 0;
+    struct lwm2m_path base = {.depth = depth};
+
+    memcpy(base.id, path, depth * sizeof base.id[0]);
+    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
+        if (covers(path, depth, &rows[i]) && (rows[i].access & READ) != 0) {
+            const uint16_t *p = rows[i].path;
+            nodes[count++] = (struct lwm2m_node){.path = LWM2M_PATH(p[0], p[1], p[2]),
+                                                 .value = value_of(v, name, p)};
+        }
+    }
+    if (count == 0) {
+        refuse(ret, known(path, depth) ? CX_NOT_ALLOWED : CX_NOT_FOUND);
+        return;
+    }
+    if (content_format < 0) {
+        content_format = depth == 3 ? LWM2M_CT_TEXT : LWM2M_CT_SENML_CBOR;
+    }
+    struct dr_wr wr = dr_wr_of(ret->payload, sizeof ret->payload);
+    dr_err_t err = lwm2m_encode((uint16_t)content_format, &base, nodes, count, &wr);
+    if (err != DR_OK) {
+        refuse(ret, err == DR_ERR_NOSPACE ? CX_SERVER_ERROR : CX_NOT_ACCEPTABLE);
+        return;
+    }
+    ret->code = CX_CONTENT;
+    ret->content_format = content_format;
+    ret->len = dr_wr_len(&wr);
+}
+
+static void discover(const uint16_t *path, uint8_t depth, struct sim_answer *ret)
+{
+    struct dr_wr wr = dr_wr_of(ret->payload, sizeof ret->payload);
+    bool first = true;
+
+    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
+        if (covers(path, depth, &rows[i])) {
+            char link[40];
+            int n = snprintf(link, sizeof link, "%s</%u/%u/%u>", first ? "" : ",", rows[i].path[0],
+                             rows[i].path[1], rows[i].path[2]);
+            dr_wr_put(&wr, link, (size_t)n);
+            first = false;
+        }
+    }
+    if (first || !dr_wr_ok(&wr)) {
+        refuse(ret, first ? CX_NOT_FOUND : CX_SERVER_ERROR);
+        return;
+    }
+    ret->code = CX_CONTENT;
+    ret->content_format = LWM2M_CT_LINK;
+    ret->len = dr_wr_len(&wr);
+}
+
+struct write_sink {
+    struct sim_values *v;
+    bool done;
+};
+
+static dr_err_t take_node(void *arg, const struct lwm2m_node *node)
+{
+    struct write_sink *s = arg;
+    struct lwm2m_value number;
+
+    if (node->path.depth != 3 || node->path.id[0] != 1 || node->path.id[2] != 1) {
+        return DR_ERR_DENIED;
+    }
+    dr_err_t err = lwm2m_value_coerce(&node->value, LWM2M_TYPE_INT, &number);
+    if (err != DR_OK) {
+        /* without a model text comes as a string */
+        uint8_t scratch[32];
+        if (node->value.type != LWM2M_TYPE_STRING || node->value.bytes.len >= sizeof scratch) {
+            return DR_ERR_INVAL;
+        }
+        err = lwm2m_value_from_text(LWM2M_TYPE_INT, (const char *)node->value.bytes.ptr,
+                                    node->value.bytes.len, scratch, sizeof scratch, &number);
+    }
+    if (err != DR_OK || number.i < 1 || number.i > 0x7fffffff) {
+        return DR_ERR_RANGE;
+    }
+    s->v->lifetime_s = (uint32_t)number.i;
+    s->done = true;
+    return DR_OK;
+}
+
+static void write_resource(struct sim_values *v, const struct cx_pdu *request,
+                           struct sim_answer *ret)
+{
+    static struct lwm2m_models *models; /* one fleet, one thread */
+    struct write_sink sink = {.v = v};
+
+    if (models == NULL && lwm2m_models_new(&models) != DR_OK) {
+        refuse(ret, CX_SERVER_ERROR);
+        return;
+    }
+    const struct lwm2m_schema schema = {.models = models, .enabler = LWM2M_VERSION(1, 1)};
+    struct lwm2m_decode_opts opts = {.schema = &schema, .base = {.depth = ret->depth}};
+    memcpy(opts.base.id, ret->path, ret->depth * sizeof opts.base.id[0]);
+    uint16_t ct = request->content_format < 0 ? LWM2M_CT_NONE : (uint16_t)request->content_format;
+    dr_err_t err = lwm2m_decode(ct, &opts, request->payload, request->payload_len,
+                                (struct lwm2m_sink){.fn = take_node, .arg = &sink});
+    if (err == DR_ERR_DENIED) {
+        refuse(ret, CX_NOT_ALLOWED);
+    } else if (err == DR_ERR_UNSUPPORTED) {
+        refuse(ret, CX_UNSUPPORTED_FORMAT);
+    } else if (err != DR_OK || !sink.done) {
+        refuse(ret, CX_BAD_REQUEST);
+    } else {
+        refuse(ret, CX_CHANGED);
+        ret->effect = SIM_UPDATE;
+    }
+}
+
+static uint8_t access_of(const uint16_t *path, uint8_t depth)
+{
+    uint8_t access = 0;
+
+    for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {
+        access |= covers(path, depth, &rows[i]) ? rows[i].access : 0;
+    }
+    return access;
+}
+
+static void put(struct sim_values *v, const struct cx_pdu *request, struct sim_answer *ret)
+{
+    struct cx_opt query;
+
+    if (request->payload_len == 0 && cx_opt_find(request, CX_OPT_URI_QUERY, &query)) {
+        refuse(ret, CX_CHANGED); /* Write-Attributes: taken, the fleet notifies at its own pace */
+    } else if (ret->depth < 2 || (access_of(ret->path, ret->depth) & WRITE) == 0) {
+        refuse(ret, CX_NOT_ALLOWED);
+    } else {
+        write_resource(v, request, ret);
+    }
+}
+
+static void post(struct sim_values *v, const struct cx_pdu *request, struct sim_answer *ret)
+{
+    if (ret->depth == 2) {
+        put(v, request, ret);
+        return;
+    }
+    if (ret->depth != 3 || (access_of(ret->path, 3) & EXECUTE) == 0) {
+        refuse(ret, CX_NOT_ALLOWED);
+        return;
+    }
+    refuse(ret, CX_CHANGED);
+    if (ret->path[0] == 1) {
+        ret->effect = SIM_UPDATE;
+    } else if (ret->path[0] == 3) {
+        ret->effect = SIM_REBOOT;
+    } else {
+        v->low = v->high = v->temperature;
+    }
+}
+
+static void get(const struct sim_values *v, const char *name, const struct cx_pdu *request,
+                struct sim_answer *ret)
+{
+    if (request->accept == LWM2M_CT_LINK) {
+        discover(ret->path, ret->depth, ret);
+        return;
+    }
+    sim_value(v, name, ret->path, ret->depth, request->accept, ret);
+    if (ret->code == CX_CONTENT && request->observe == 0) {
+        ret->effect = SIM_OBSERVE;
+    } else if (ret->code == CX_CONTENT && request->observe == 1) {
+        ret->effect = SIM_CANCEL;
+    }
+}
+
+void sim_operate(struct sim_values *v, const char *name, const struct cx_pdu *request,
+                 struct sim_answer *ret)
+{
+    char text[PATH_TEXT_MAX];
+    struct lwm2m_path path;
+
+    ret->effect = SIM_NOTHING;
+    if (cx_pdu_path(request, text, sizeof text) != DR_OK ||
+        lwm2m_path_parse(text, strlen(text), &path) != DR_OK || path.depth == 0 || path.depth > 3 ||
+        !known(path.id, path.depth)) {
+        refuse(ret, CX_NOT_FOUND);
+        return;
+    }
+    memcpy(ret->path, path.id, sizeof ret->path);
+    ret->depth = path.depth;
+    switch (request->code) {
+    case CX_GET:
+        get(v, name, request, ret);
+        break;
+    case CX_PUT:
+        put(v, request, ret);
+        break;
+    case CX_POST:
+        post(v, request, ret);
+        break;
+    default:
+        refuse(ret, CX_NOT_ALLOWED);
+        break;
+    }
+}

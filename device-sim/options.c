@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device-sim/options.h"
+
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define KEY_FILE_MAX 512
+
+static const char *const scenarios[] = {
+    [SIM_REGISTER] = "register", [SIM_UPDATES] = "update", [SIM_NOTIFY] = "notify",
+    [SIM_REQUEST] = "request",   [SIM_IDLE] = "idle",      [SIM_CHURN] = "churn"};
+
+enum {
+    O_SERVER = 256,
+    O_DEVICES,
+    O_PREFIX,
+    O_FIRST,
+    O_MASTER,
+    O_CERT,
+    O_KEY,
+    O_SCENARIO,
+    O_RATE,
+    O_WINDOW,
+    O_DURATION,
+    O_LIFETIME,
+    O_STACK,
+    O_CID,
+    O_REBIND,
+    O_LOSS,
+    O_DUP,
+    O_REORDER,
+    O_REBOOT,
+    O_SEED,
+    O_JSON,
+    O_NET,
+    O_QUEUE,
+    O_AWAKE,
+    O_NON,
+    O_PID,
+    O_BOOTSTRAP,
+    O_HELP
+};
+
+static const struct option options[] = {{"server", required_argument, NULL, O_SERVER},
+                                        {"devices", required_argument, NULL, O_DEVICES},
+                                        {"prefix", required_argument, NULL, O_PREFIX},
+                                        {"first", required_argument, NULL, O_FIRST},
+                                        {"psk-master-file", required_argument, NULL, O_MASTER},
+                                        {"cert", required_argument, NULL, O_CERT},
+                                        {"key", required_argument, NULL, O_KEY},
+                                        {"scenario", required_argument, NULL, O_SCENARIO},
+                                        {"rate", required_argument, NULL, O_RATE},
+                                        {"window", required_argument, NULL, O_WINDOW},
+                                        {"duration", required_argument, NULL, O_DURATION},
+                                        {"lifetime", required_argument, NULL, O_LIFETIME},
+                                        {"stack", required_argument, NULL, O_STACK},
+                                        {"cid", required_argument, NULL, O_CID},
+                                        {"rebind-every", required_argument, NULL, O_REBIND},
+                                        {"loss", required_argument, NULL, O_LOSS},
+                                        {"dup", required_argument, NULL, O_DUP},
+                                        {"reorder", required_argument, NULL, O_REORDER},
+                                        {"reboot-rate", required_argument, NULL, O_REBOOT},
+                                        {"seed", required_argument, NULL, O_SEED},
+                                        {"json", no_argument, NULL, O_JSON},
+                                        {"source-net", required_argument, NULL, O_NET},
+                                        {"queue-mode", no_argument, NULL, O_QUEUE},
+                                        {"awake", required_argument, NULL, O_AWAKE},
+                                        {"non", no_argument, NULL, O_NON},
+                                        {"server-pid", required_argument, NULL, O_PID},
+                                        {"bootstrap", no_argument, NULL, O_BOOTSTRAP},
+                                        {"help", no_argument, NULL, O_HELP},
+                                        {0}};
+
+static void usage(FILE *out)
+{
+    fputs("usage: drover-sim --server coaps://ADDRESS:PORT|coap://ADDRESS:PORT --devices N "
+          "[options]\n\n"
+          "  --prefix P, --first I      endpoint name of device i is P followed by i (sim-, 0)\n"
+          "  --psk-master-file F        master key in hex; a device's key is derived from it and "
+          "its name\n"
+          "  --cert FILE --key FILE     one certificate for all devices\n"
+          "  --scenario S               register, update, notify, request, idle or churn (idle)\n"
+          "  --rate R                   operations a second over the fleet; 0 = as the window "
+          "allows (0)\n"
+          "  --window W                 outstanding exchanges (64)\n"
+          "  --duration S               seconds to run after all are registered (10)\n"
+          "  --lifetime S               registration lifetime (300)\n"
+          "  --queue-mode --awake S     sleep; listen S seconds after an uplink (93)\n"
+          "  --non                      notifications are not confirmable\n"
+          "  --stack own|libcoap        whose CoAP and DTLS (own)\n"
+          "  --rebind-every S           a device in S seconds moves to another source address\n"
+          "  --loss F --dup F --reorder F   of the datagrams, 0 to 1\n"
+          "  --reboot-rate F            of the operations, a device reboots instead\n"
+          "  --seed N                   of the faults (1)\n"
+          "  --source-net A             first source address of the devices (127.1.0.1)\n"
+          "  --server-pid PID           measure the CPU time of this process too\n"
+          "  --json                     last line of standard output is a summary\n",
+          out);
+}
+
+static dr_err_t bad(const char *what, const char *value)
+{
+    fprintf(stderr, "drover-sim: %s: '%s' is not right; see drover-sim --help\n", what, value);
+    return DR_ERR_INVAL;
+}
+
+static dr_err_t take_uint(const char *what, const char *text, uint64_t min, uint64_t max,
+                          uint32_t *ret)
+{
+    uint64_t v;
+
+    if (dr_parse_u64_max(text, strlen(text), max, &v) != DR_OK || v < min) {
+        return bad(what, text);
+    }
+    *ret = (uint32_t)v;
+    return DR_OK;
+}
+
+static dr_err_t take_real(const char *what, const char *text, double max, double *ret)
+{
+    double v;
+
+    if (dr_parse_double(text, strlen(text), &v) != DR_OK || !(v >= 0 && v <= max)) {
+        return bad(what, text);
+    }
+    *ret = v;
+    return DR_OK;
+}
+
+static dr_err_t take_server(const char *text, struct sim_options *o)
+{
+    char host[64];
+    bool secure = strncmp(text, "coaps://", 8) == 0;
+    const char *at = text + (secure ? 8 : 7);
+    const char *colon = strrchr(text, ':');
+
+    if ((!secure && strncmp(text, "coap://", 7) != 0) || colon <= at ||
+        (size_t)(colon - at) >= sizeof host) {
+        return bad("--server", text);
+    }
+    memcpy(host, at, (size_t)(colon - at));
+    host[colon - at] = '\0';
+    uint32_t port;
+    if (take_uint("--server", colon + 1, 1, 65535, &port) != DR_OK) {
+        return DR_ERR_INVAL;
+    }
+    o->secure = secure;
+    o->server = (union cx_addr){.in4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)}};
+    if (inet_pton(AF_INET, host, &o->server.in4.sin_addr) != 1) {
+        fprintf(
+            stderr,
+            "drover-sim: --server: '%s' is not an IPv4 address (the devices differ by theirs)\n",
+            host);
+        return DR_ERR_INVAL;
+    }
+    return DR_OK;
+}
+
+static dr_err_t take_master(const char *file, struct sim_options *o)
+{
+    char text[KEY_FILE_MAX];
+    FILE *f = fopen(file, "r");
+    size_t len = f == NULL ? 0 : fread(text, 1, sizeof text - 1, f);
+
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    text[len] = '\0';
+    len = strcspn(text, " \t\r\n");
+    dr_err_t err = dr_hex_decode(text, len, o->master, sizeof o->master, &o->master_len);
+    dr_wipe(text, sizeof text);
+    if (err != DR_OK || o->master_len < 16) {
+        fprintf(stderr, "drover-sim: '%s' does not hold a master key of 16 to %d bytes in hex\n",
+                file, SIM_MASTER_MAX);
+        return DR_ERR_INVAL;
+    }
+    return DR_OK;
+}
+
+static dr_err_t take_scenario(const char *text, struct sim_options *o)
+{
+    for (size_t i = 0; i < DR_ARRAY_LEN(scenarios); i++) {
+        if (strcmp(text, scenarios[i]) == 0) {
+            o->scenario = (enum sim_scenario)i;
+            return DR_OK;
+        }
+    }
+    return bad("--scenario", text);
+}
+
+static dr_err_t take_net(const char *text, struct sim_options *o)
+{
+    char address[INET_ADDRSTRLEN] = "";
+    struct in_addr in;
+    size_t len = strcspn(text, "/");
+
+    if (len < sizeof address) {
+        memcpy(address, text, len);
+    }
+    if (inet_pton(AF_INET, address, &in) != 1) {
+        return bad("--source-net", text);
+    }
+    o->source_net = ntohl(in.s_addr);
+    return DR_OK;
+}
+
+static dr_err_t take_stack(const char *text, struct sim_options *o)
+{
+    o->libcoap = strcmp(text, "libcoap") == 0;
+    return o->libcoap || strcmp(text, "own") == 0 ? DR_OK : bad("--stack", text);
+}
+
+static dr_err_t take_unbuilt(const char *name, const char *value)
+{
+    if (value != NULL && strcmp(value, "off") == 0) {
+        return DR_OK;
+    }
+    fprintf(stderr, "drover-sim: %s is not part of this version\n", name);
+    return DR_ERR_INVAL;
+}
+
+static dr_err_t take(int opt, const char *value, struct sim_options *o)
+{
+    uint32_t n;
+    dr_err_t err;
+
+    switch (opt) {
+    case O_SERVER:
+        return take_server(value, o);
+    case O_DEVICES:
+        return take_uint("--devices", value, 1, SIM_DEVICES_MAX, &o->devices);
+    case O_PREFIX:
+        o->prefix = value;
+        return strlen(value) <= 40 ? DR_OK : bad("--prefix", value);
+    case O_FIRST:
+        return take_uint("--first", value, 0, 1000000000, &o->first);
+    case O_MASTER:
+        return take_master(value, o);
+    case O_CERT:
+        o->cert_file = value;
+        return DR_OK;
+    case O_KEY:
+        o->key_file = value;
+        return DR_OK;
+    case O_SCENARIO:
+        return take_scenario(value, o);
+    case O_RATE:
+        return take_real("--rate", value, 1e9, &o->rate);
+    case O_WINDOW:
+        return take_uint("--window", value, 1, SIM_WINDOW_MAX, &o->window);
+    case O_DURATION:
+        return take_real("--duration", value, 1e9, &o->duration_s);
+    case O_LIFETIME:
+        return take_uint("--lifetime", value, 1, 0x7fffffff, &o->lifetime_s);
+    case O_STACK:
+        return take_stack(value, o);
+    case O_CID:
+        return take_unbuilt("--cid", value);
+    case O_BOOTSTRAP:
+        return take_unbuilt("--bootstrap", NULL);
+    case O_REBIND:
+        return take_real("--rebind-every", value, 1e9, &o->rebind_every_s);
+    case O_LOSS:
+        return take_real("--loss", value, 1, &o->loss);
+    case O_DUP:
+        return take_real("--dup", value, 1, &o->duplicate);
+    case O_REORDER:
+        return take_real("--reorder", value, 1, &o->reorder);
+    case O_REBOOT:
+        return take_real("--reboot-rate", value, 1, &o->reboot_rate);
+    case O_SEED:
+        err = take_uint("--seed", value, 0, UINT32_MAX, &n);
+        o->seed = err == DR_OK ? n : o->seed;
+        return err;
+    case O_NET:
+        return take_net(value, o);
+    case O_QUEUE:
+        o->queue_mode = true;
+        return DR_OK;
+    case O_AWAKE:
+        return take_uint("--awake", value, 1, 86400, &o->awake_s);
+    case O_NON:
+        o->confirmable = false;
+        return DR_OK;
+    case O_PID:
+        err = take_uint("--server-pid", value, 1, 0x7fffffff, &n);
+        o->server_pid = err == DR_OK ? (int)n : 0;
+        return err;
+    case O_JSON:
+        o->json = true;
+        return DR_OK;
+    case O_HELP:
+        usage(stdout);
+        return DR_ERR_AGAIN;
+    default:
+        return DR_ERR_INVAL;
+    }
+}
+
+static dr_err_t check(const struct sim_options *o)
+{
+    const char *why = NULL;
+
+    if (o->server.sa.sa_family == 0) {
+        why = "--server is missing";
+    } else if (o->devices == 0) {
+        why = "--devices is missing";
+    } else if (o->secure && o->master_len == 0 && o->cert_file == NULL) {
+        why = "coaps:// needs --psk-master-file, or --cert and --key";
+    } else if ((o->cert_file == NULL) != (o->key_file == NULL)) {
+        why = "--cert and --key go together";
+    } else if ((o->source_net >> 24) != ((o->source_net + o->devices) >> 24)) {
+        why = "--source-net has too few addresses for so many devices";
+    } else if (o->libcoap && (o->loss + o->duplicate + o->reorder + o->rebind_every_s > 0 ||
+                              o->cert_file != NULL || o->devices > 10000)) {
+        why = "--stack libcoap: up to 10,000 devices with PSK or without security, no faults";
+    }
+    if (why != NULL) {
+        fprintf(stderr, "drover-sim: %s; see drover-sim --help\n", why);
+    }
+    return why == NULL ? DR_OK : DR_ERR_INVAL;
+}
+
+dr_err_t sim_options_parse(int argc, char **argv, struct sim_options *ret)
+{
+    dr_assert(argv != NULL && ret != NULL);
+    struct sim_options o = {.prefix = "sim-",
+                            .window = 64,
+                            .scenario = SIM_IDLE,
+                            .duration_s = 10,
+                            .lifetime_s = 300,
+                            .awake_s = 93,
+                            .confirmable = true,
+                            .seed = 1,
+                            .source_net = 0x7f010001};
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        dr_err_t err = take(opt, optarg, &o);
+        if (err != DR_OK) {
+            return err;
+        }
+    }
+    if (optind != argc) {
+        return bad("argument", argv[optind]);
+    }
+    dr_err_t err = check(&o);
+    if (err == DR_OK) {
+        *ret = o;
+    }
+    return err;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file  device-sim/options.h
+ * @brief Command line of drover-sim.
+ *
+ * Layer: device-sim.  Threads: main.  Memory: strings are borrowed from argv.
+ * Limits: SIM_DEVICES_MAX, SIM_WINDOW_MAX.  Security: the master key is read from a file and wiped
+ * at the end.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "coap/engine.h"
+
+#define SIM_DEVICES_MAX 16000000
+#define SIM_WINDOW_MAX  100000
+#define SIM_MASTER_MAX  64
+
+enum sim_scenario { SIM_REGISTER, SIM_UPDATES, SIM_NOTIFY, SIM_REQUEST, SIM_IDLE, SIM_CHURN };
+
+struct sim_options {
+    union cx_addr server;
+    bool secure;
+    uint32_t devices, first, window;
+    const char *prefix;
+    uint8_t master[SIM_MASTER_MAX];
+    size_t master_len; /**< 0 = no PSK */
+    const char *cert_file, *key_file;
+    enum sim_scenario scenario;
+    double rate;       /**< operations per second over the fleet, 0 = as the window allows */
+    double duration_s; /**< after all are registered */
+    uint32_t lifetime_s;
+    uint32_t awake_s; /**< queue mode: listens so long after an uplink */
+    bool queue_mode, confirmable, libcoap, json;
+    double loss, duplicate, reorder, reboot_rate;
+    double rebind_every_s;
+    uint64_t seed;
+    uint32_t source_net; /**< first source address, host order */
+    int server_pid;      /**< whose CPU time is measured, 0 = none */
+};
+
+/** @retval DR_ERR_INVAL  said why on standard error. @retval DR_ERR_AGAIN  help was asked for */
+DR_CHECK dr_err_t sim_options_parse(int argc, char **argv, struct sim_options *ret);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file  device-sim/stack.h
+ * @brief What the fleet wants of a CoAP and DTLS stack, so that the same scenarios run through ours
+ * and through libcoap.
+ *
+ * Layer: device-sim.  Threads: one loop.  Memory: messages are the fleet's; see each member.
+ * Limits: SIM_QUERY_MAX, SIM_LOCATION_MAX.  Security: none.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "coap/engine.h"
+#include "coap/pdu.h"
+#include "device-sim/object.h"
+#include "device-sim/options.h"
+#include "device-sim/stats.h"
+
+struct loop;
+struct sim_fleet;
+
+#define SIM_NAME_MAX     64
+#define SIM_QUERY_MAX    5
+#define SIM_QUERY_LEN    80
+#define SIM_LOCATION_MAX 64
+
+/** A message of a device on its way: one of a fixed number of slots, which is the window. */
+struct sim_message {
+    uint32_t slot, device;
+    uint8_t code; /**< POST, DELETE, or 2.05 for a notification */
+    bool non;
+    char path[SIM_LOCATION_MAX]; /**< "rd", "rd/5a" */
+    char query[SIM_QUERY_MAX][SIM_QUERY_LEN];
+    unsigned n_query;
+    int32_t content_format; /**< -1 = none */
+    const uint8_t *payload; /**< borrowed until answered */
+    size_t len;
+    uint32_t observe; /**< notification: sequence number */
+    uint8_t token[CX_TOKEN_MAX], token_len;
+    uint64_t started_us;
+    unsigned kind;          /**< the fleet's */
+    struct sim_answer body; /**< notification: the value */
+};
+
+/** A stack. Functions that can fail call nothing back then. */
+struct sim_stack_ops {
+    dr_err_t (*open)(struct sim_fleet *fleet, struct loop *loop, const struct sim_options *options,
+                     void **ret);
+    /** Shake hands; sim_fleet_connected comes once, later. @p key is borrowed for the call. */
+    dr_err_t (*connect)(void *stack, uint32_t device, uint32_t source, const char *name,
+                        const uint8_t *key, size_t key_len);
+    /** Send; sim_fleet_answered comes once, later (a NON notification: when it was handed on). */
+    dr_err_t (*send)(void *stack, struct sim_message *m);
+    /** Forget the association of a device; @p tell: with close_notify. */
+    void (*close)(void *stack, uint32_t device, bool tell);
+    uint64_t (*retransmissions)(const void *stack);
+    void (*free)(void *stack);
+};
+
+extern const struct sim_stack_ops sim_stack_own, sim_stack_libcoap;
+
+/* ---- what a stack tells the fleet ---- */
+
+void sim_fleet_connected(struct sim_fleet *f, uint32_t device, dr_err_t err);
+/** @p code and @p location ("" if none) are those of the answer, with DR_OK. */
+void sim_fleet_answered(struct sim_fleet *f, struct sim_message *m, dr_err_t err, uint8_t code,
+                        const char *location);
+/** A request of the server; false: the device sleeps, there is no answer at all. */
+bool sim_fleet_request(struct sim_fleet *f, uint32_t device, const struct cx_pdu *request,
+                       struct sim_answer *ret);
+/** The server refused a notification (RST). */
+void sim_fleet_unobserved(struct sim_fleet *f, uint32_t device, const uint8_t *token, uint8_t len);
+/** The server ended the association. */
+void sim_fleet_gone(struct sim_fleet *f, uint32_t device);

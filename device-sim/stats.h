@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file  device-sim/stats.h
+ * @brief Counters, latencies and CPU time of a run; progress line and JSON summary.
+ *
+ * Layer: device-sim.  Threads: one.  Memory: fixed.  Limits: SIM_ERRORS_MAX kinds of errors.
+ * Security: none.  Spec: the summary's members are a contract.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "coap/engine.h"
+
+#define SIM_ERRORS_MAX 16
+/** Latency buckets: 16 an octave, from 1 µs up; the value is at most 6 % off. */
+#define SIM_BUCKETS    (40 * 16)
+
+struct sim_stats {
+    uint32_t devices, registered;
+    uint64_t handshakes, registrations, requests, notifications, served, retransmissions;
+    uint64_t buckets[SIM_BUCKETS]; /**< latency of what the scenario measures */
+    struct sim_error {
+        const char *what;
+        uint64_t count;
+    } errors[SIM_ERRORS_MAX];
+    uint64_t began_us, registered_us, measured_us, ended_us; /**< monotonic */
+    double cpu_at, server_cpu_at; /**< CPU seconds where measuring began */
+    double cpu_s, server_cpu_s;   /**< while measured */
+    uint64_t handshakes_at;
+};
+
+void sim_stats_latency(struct sim_stats *s, uint64_t us);
+/** @p q 0..1; milliseconds, 0 without samples. */
+double sim_stats_quantile_ms(const struct sim_stats *s, double q);
+/** @p what is a constant. */
+void sim_stats_error(struct sim_stats *s, const char *what);
+uint64_t sim_stats_errors(const struct sim_stats *s);
+/** CPU seconds of a process so far; 0 if there is none such. */
+double sim_cpu_s(int pid);
+/** Forget latencies and start the clocks of the measured phase. */
+void sim_stats_measure(struct sim_stats *s, int server_pid, uint64_t now_us);
+void sim_stats_end(struct sim_stats *s, int server_pid, uint64_t now_us);
+void sim_stats_print(const struct sim_stats *s, FILE *out);
