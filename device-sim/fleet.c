@@ -303,7 +303,7 @@ static void notify(struct sim_fleet *f, struct observation *ob)
     char name[SIM_NAME_MAX];
 
     name_of(f, ob->device, name);
-    d->values.temperature += (float)(dr_prng_unit(&f->prng) - 0.5);
+    d->values.temperature += (float)(dr_prng_double(&f->prng) - 0.5);
     d->values.low = d->values.temperature < d->values.low ? d->values.temperature : d->values.low;
     d->values.high =
         d->values.temperature > d->values.high ? d->values.temperature : d->values.high;
@@ -334,7 +334,7 @@ static void reboot(struct sim_fleet *f, uint32_t i)
 
     forget_observations(f, d);
     f->ops->close(f->stack, i, false);
-    dr_timer_stop(&d->timer);
+    dr_timer_cancel(&d->timer);
     d->state = IDLE;
     todo(f, i);
 }
@@ -511,7 +511,7 @@ static void own_message_done(struct sim_fleet *f, struct sim_message *m, uint8_t
         f->stats->registered--;
         f->ops->close(f->stack, i, true);
         forget_observations(f, d);
-        dr_timer_stop(&d->timer);
+        dr_timer_cancel(&d->timer);
         d->state = IDLE;
         todo(f, i);
     } else {
@@ -595,7 +595,7 @@ void sim_fleet_gone(struct sim_fleet *f, uint32_t i)
     if (d->state == REGISTERED && !d->busy) {
         f->stats->registered--;
         forget_observations(f, d);
-        dr_timer_stop(&d->timer);
+        dr_timer_cancel(&d->timer);
         d->state = IDLE;
         todo(f, i);
     }
@@ -644,7 +644,7 @@ static bool scenario_step(struct sim_fleet *f)
     if ((f->o->scenario != SIM_UPDATES && f->o->scenario != SIM_CHURN) || !pick(f, &i)) {
         return false;
     }
-    if (f->o->reboot_rate > 0 && dr_prng_unit(&f->prng) < f->o->reboot_rate) {
+    if (f->o->reboot_rate > 0 && dr_prng_double(&f->prng) < f->o->reboot_rate) {
         f->stats->registered--;
         reboot(f, i);
     } else if (f->o->scenario == SIM_CHURN) {
@@ -808,7 +808,7 @@ dr_err_t sim_fleet_start(struct loop *loop, const struct sim_options *options,
     f->stats = stats;
     f->done = done;
     f->data = data;
-    dr_prng_seed(&f->prng, options->seed);
+    dr_prng_init(&f->prng, options->seed);
 #ifdef HAVE_LIBCOAP
     f->ops = options->libcoap ? &sim_stack_libcoap : &sim_stack_own;
 #else
@@ -850,7 +850,7 @@ struct sim_fleet *sim_fleet_free(struct sim_fleet *f)
         f->ops->free(f->stack);
     }
     for (uint32_t i = 0; f->devices != NULL && i < f->o->devices; i++) {
-        dr_timer_stop(&f->devices[i].timer);
+        dr_timer_cancel(&f->devices[i].timer);
         forget_observations(f, &f->devices[i]);
         free(f->devices[i].location);
     }
