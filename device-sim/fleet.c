@@ -334,7 +334,7 @@ static void reboot(struct sim_fleet *f, uint32_t i)
 
     forget_observations(f, d);
     f->ops->close(f->stack, i, false);
-    dr_timer_cancel(&d->timer);
+    dr_timer_cancel(loop_wheel(f->loop), &d->timer);
     d->state = IDLE;
     todo(f, i);
 }
@@ -511,7 +511,7 @@ static void own_message_done(struct sim_fleet *f, struct sim_message *m, uint8_t
         f->stats->registered--;
         f->ops->close(f->stack, i, true);
         forget_observations(f, d);
-        dr_timer_cancel(&d->timer);
+        dr_timer_cancel(loop_wheel(f->loop), &d->timer);
         d->state = IDLE;
         todo(f, i);
     } else {
@@ -595,7 +595,7 @@ void sim_fleet_gone(struct sim_fleet *f, uint32_t i)
     if (d->state == REGISTERED && !d->busy) {
         f->stats->registered--;
         forget_observations(f, d);
-        dr_timer_cancel(&d->timer);
+        dr_timer_cancel(loop_wheel(f->loop), &d->timer);
         d->state = IDLE;
         todo(f, i);
     }
@@ -850,7 +850,7 @@ struct sim_fleet *sim_fleet_free(struct sim_fleet *f)
         f->ops->free(f->stack);
     }
     for (uint32_t i = 0; f->devices != NULL && i < f->o->devices; i++) {
-        dr_timer_cancel(&f->devices[i].timer);
+        dr_timer_cancel(loop_wheel(f->loop), &f->devices[i].timer);
         forget_observations(f, &f->devices[i]);
         free(f->devices[i].location);
     }
