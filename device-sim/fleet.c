@@ -420,6 +420,9 @@ void sim_fleet_connected(struct sim_fleet *f, uint32_t i, dr_err_t err)
 
     put_slot(f, &f->slots[f->handshake_slot[i]]);
     d->busy = false;
+    if (f->phase == PHASE_OVER) {
+        return;
+    }
     if (err != DR_OK) {
         fail(f, i, err == DR_ERR_TIMEOUT ? "handshake timeout" : "handshake failed");
         return;
@@ -524,6 +527,10 @@ void sim_fleet_answered(struct sim_fleet *f, struct sim_message *m, dr_err_t err
 {
     struct device *d = &f->devices[m->device];
 
+    if (f->phase == PHASE_OVER) {
+        put_slot(f, m);
+        return;
+    }
     if (err == DR_OK) {
         measure_op(f, m);
     }
@@ -809,11 +816,7 @@ dr_err_t sim_fleet_start(struct loop *loop, const struct sim_options *options,
     f->done = done;
     f->data = data;
     dr_prng_init(&f->prng, options->seed);
-#ifdef HAVE_LIBCOAP
-    f->ops = options->libcoap ? &sim_stack_libcoap : &sim_stack_own;
-#else
     f->ops = &sim_stack_own;
-#endif
     dr_err_t err = make_arrays(f);
     if (err == DR_OK) {
         err = f->ops->open(f, loop, options, &f->stack);

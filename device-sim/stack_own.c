@@ -24,6 +24,7 @@ struct own_call {
 
 struct own {
     struct sim_fleet *fleet;
+    struct loop *loop;
     struct cx_engine *engine;
     struct cx_security *security;
     const struct sim_options *options;
@@ -114,6 +115,11 @@ static dr_err_t make_security(struct own *own)
     return err;
 }
 
+static void own_closed(void *data)
+{
+    *(bool *)data = true;
+}
+
 static void own_free(void *stack)
 {
     struct own *own = stack;
@@ -121,7 +127,14 @@ static void own_free(void *stack)
     if (own == NULL) {
         return;
     }
-    own->engine = cx_engine_free(own->engine);
+    if (own->engine != NULL) {
+        bool closed = false;
+        cx_engine_close(own->engine, own_closed, &closed);
+        while (!closed) {
+            loop_run_once(own->loop, true);
+        }
+        own->engine = cx_engine_free(own->engine);
+    }
     own->security = cx_security_unref(own->security);
     free(own->peers);
     free(own->calls);
@@ -165,6 +178,7 @@ static dr_err_t own_open(struct sim_fleet *fleet, struct loop *loop,
         return DR_ERR_NOMEM;
     }
     own->fleet = fleet;
+    own->loop = loop;
     own->options = options;
     own->peers = calloc(options->devices, sizeof *own->peers);
     own->calls = calloc(options->window, sizeof *own->calls);

@@ -41,7 +41,7 @@ static dr_err_t with_place(dr_err_t err, const char *place, struct dr_errinfo *r
 {
     if (err != DR_OK && reterr != NULL) {
         char text[sizeof reterr->text];
-        (void)snprintf(text, sizeof text, "%s (%s)", reterr->text, place);
+        (void)snprintf(text, sizeof text, "%.120s (%.60s)", reterr->text, place);
         memcpy(reterr->text, text, sizeof text);
     }
     return err;
