@@ -3,7 +3,7 @@
  * @file  tests/integ/coap/rig.h
  * @brief A server's and a client's engine on one loop, over loopback sockets.
  *
- * The server knows the identities "dev-…" with a key of 16 times 7, except that "slow-…" is
+ * The server knows the identities "dev-…" with a key of 16 digits 7, except that "slow-…" is
  * answered when the test says so and "wrong-…" gets another key. Its resources: /echo   2.05 with
  * the request's payload     /big    2.05 with BIG_LEN bytes /later  left open in rig.later
  * /end    2.04, then the peer is closed
