@@ -280,7 +280,8 @@ static dr_err_t chain_look(struct dtls_handshake *hs)
     }
     if (hs->resumed) {
         /* verified at the first handshake; what may have changed since is asked again */
-        if (X509_cmp_current_time(X509_get0_notAfter(leaf)) <= 0 ||
+        time_t now = (time_t)(hs->wall_ms / 1000);
+        if (X509_cmp_time(X509_get0_notAfter(leaf), &now) <= 0 ||
             !dtls_security_has_tag(hs->sec, hs->tag)) {
             return DR_ERR_AUTH;
         }
@@ -567,6 +568,7 @@ static dr_err_t hs_new(const struct dtls_handshake_config *config, bool psk, uin
     BIO_set_data(bio, hs);
     SSL_set_bio(hs->ssl, bio, bio);
     (void)SSL_set_mtu(hs->ssl, hs->mtu);
+    X509_VERIFY_PARAM_set_time(SSL_get0_param(hs->ssl), (time_t)(hs->wall_ms / 1000));
     DTLS_set_timer_cb(hs->ssl, dtls_timer_never);
     *ret = hs;
     return DR_OK;

@@ -13,7 +13,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#define WALL_MS 1700000000000U
+#include "base/clock.h"
+
+#define WALL_MS ((uint64_t)dr_wall_ms())
 
 static const uint8_t addr[] = {127, 0, 0, 1, 0x16, 0x34};
 
@@ -222,14 +224,15 @@ static struct dtls_handshake_config hs_config(const struct fx_end *e)
 static void hello_input(struct fx_end *e, const uint8_t *p, size_t len)
 {
     struct dtls_hello hello;
+    const uint64_t wall = WALL_MS;
     uint8_t out[DTLS_HELLO_VERIFY_LEN];
     const uint8_t *key = dtls_security_cookie_key(e->sec);
 
     if (dtls_hello_parse(p, len, &hello) != DR_OK) {
         return;
     }
-    if (!dtls_cookie_ok(e->crypto, key, &hello, addr, sizeof addr, WALL_MS)) {
-        size_t n = dtls_hello_verify_make(e->crypto, key, &hello, addr, sizeof addr, WALL_MS, out);
+    if (!dtls_cookie_ok(e->crypto, key, &hello, addr, sizeof addr, wall)) {
+        size_t n = dtls_hello_verify_make(e->crypto, key, &hello, addr, sizeof addr, wall, out);
         e->hello_verifies++;
         fx_wire_put(e->out, out, n);
         return;
