@@ -320,9 +320,9 @@ static int lib_create(BIO *bio)
 
 static unsigned int lib_timer(SSL *ssl, unsigned int us)
 {
-    (void)ssl;
+    const struct fx_end *e = SSL_get_app_data(ssl);
     (void)us;
-    return 16000;
+    return e->timer_us;
 }
 
 static unsigned int lib_psk_client(SSL *ssl, const char *hint, char *id, unsigned int id_max,
@@ -442,7 +442,7 @@ static void lib_input(struct fx_end *e, uint8_t *p, size_t len)
 
 static void lib_tick(struct fx_end *e)
 {
-    if (e->ssl != NULL && !e->up && !e->failed) {
+    if (e->ssl != NULL && !e->up && !e->failed && e->timer_us <= FX_SHORT_US) {
         usleep(2000);
         if (DTLSv1_handle_timeout(e->ssl) < 0) {
             e->failed = true;
@@ -458,6 +458,7 @@ struct fx_end *fx_lib_new(bool server, const char *suites, const struct fx_cert 
     e->server = server;
     e->input = lib_input;
     e->tick = lib_tick;
+    e->timer_us = 1000000000;
     e->bio = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "fixture");
     BIO_meth_set_read(e->bio, lib_read);
     BIO_meth_set_write(e->bio, lib_write);
