@@ -152,6 +152,24 @@ void rest_answer(struct rest_req *req, int status, const char *type, struct dr_d
     answer(req, status, type, r);
 }
 
+void rest_answer_cached(struct rest_req *req, const char *type, struct dr_dynbuf *body,
+                        const char *cache_control)
+{
+    dr_assert(req != NULL && cache_control != NULL);
+    bool in_handler = req->in_handler;
+
+    req->in_handler = true; /* the header first, then it may go */
+    rest_answer(req, 200, type, body);
+    if (req->status == 200) {
+        (void)MHD_del_response_header(req->response, "Cache-Control", "no-store");
+        header_put(req, "Cache-Control", cache_control);
+    }
+    req->in_handler = in_handler;
+    if (!in_handler) {
+        resume(req);
+    }
+}
+
 void rest_answer_json(struct rest_req *req, int status, struct dr_dynbuf *body)
 {
     rest_answer(req, status, "application/json", body);
@@ -275,6 +293,7 @@ void rest_answer_file(struct rest_req *req, int fd, uint64_t size, const char *t
     dr_assert(req != NULL && fd >= 0);
     struct MHD_Response *r = MHD_create_response_from_fd64(size, fd);
 
+    req->file_size = size;
     if (r == NULL) {
         (void)close(fd);
     }
@@ -334,7 +353,7 @@ static enum MHD_Result queue(struct rest_req *req)
 {
     req->phase = PHASE_ANSWER;
     http_of(req)->answering++;
-    deadline_set(req, REST_ANSWER_MS);
+    deadline_set(req, REST_ANSWER_MS + req->file_size * 1000 / REST_BODY_RATE);
     return MHD_queue_response(req->mhd, (unsigned int)req->status, req->response);
 }
 

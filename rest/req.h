@@ -74,6 +74,7 @@ struct rest_req {
     struct loop_fd watch;
     struct MHD_Response *response; /**< owned: the answer */
     int status;
+    uint64_t file_size;
     uint64_t flush_at; /**< TLS: sent is called when so many bytes have left */
 };
 
@@ -112,6 +113,10 @@ void rest_answer_err(struct rest_req *req, dr_err_t err);
 
 /** The @p size bytes of @p fd from its start; the descriptor is taken. */
 void rest_answer_file(struct rest_req *req, int fd, uint64_t size, const char *type);
+
+/** 200 with the body of @p type that may be kept as @p cache_control says. */
+void rest_answer_cached(struct rest_req *req, const char *type, struct dr_dynbuf *body,
+                        const char *cache_control);
 
 /** A header for the answer that was just given (does nothing before). */
 void rest_answer_header(struct rest_req *req, const char *name, const char *value);

@@ -75,6 +75,9 @@ void rest_counts_drop(struct rest *rest);
 /** An id in the path; answers 404 and gives 0 when it is none. */
 int64_t rest_path_id(struct rest_req *req, size_t capture);
 
+/** An async id of our own making: 32 hex digits. */
+void rest_async_id_make(char out[DEV_ASYNC_ID_MAX + 1]);
+
 /* route tables of the services */
 extern const struct rest_routes rest_health_routes;
 extern const struct rest_routes rest_v3_devices_routes;
