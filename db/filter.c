@@ -24,7 +24,8 @@
 #include "db/db_priv.h"
 #include "db/device.h"
 
-#define PROBE_MAX    20000
+#define PROBE_FEW    256
+#define PROBE_MAX    8192
 #define JSON_KEY_MAX 128
 /** Unix ms that fit the upper bits of an id. */
 #define ID_MS_MAX    ((1LL << 43) - 1)
@@ -368,32 +369,51 @@ static void put_marks(struct dr_wr *wr, size_t n)
     }
 }
 
+/* Is the condition one of the bounds of id that id_range() gives? */
+static bool is_bound(const struct cond *c)
+{
+    return c->field->kind == FILTER_IDTIME &&
+           (c->op == DB_OP_EQ || c->op == DB_OP_LTE || c->op == DB_OP_GTE);
+}
+
+/* Ids between which the rows are. One pair for all conditions and the page: of several terms on the
+ * id, SQLite would seek by one and read past the others. */
+static void id_range(const struct conds *cs, const struct db_query *query, int64_t *ret_lo,
+                     int64_t *ret_hi)
+{
+    int64_t lo = INT64_MIN, hi = INT64_MAX;
+
+    for (size_t i = 0; i < cs->n; i++) {
+        const struct cond *c = &cs->c[i];
+        if (!is_bound(c)) {
+            continue;
+        }
+        int64_t first = c->values[0].i * (1LL << 20), last = first + (1LL << 20) - 1;
+        if (c->op != DB_OP_LTE && first > lo) {
+            lo = first;
+        }
+        if (c->op != DB_OP_GTE && last < hi) {
+            hi = last;
+        }
+    }
+    if (query->after > 0 && query->order == DB_ASC && query->after >= lo) {
+        lo = query->after + 1;
+    }
+    if (query->after > 0 && query->order == DB_DESC && query->after <= hi) {
+        hi = query->after - 1;
+    }
+    *ret_lo = lo;
+    *ret_hi = hi;
+}
+
 static void put_left(struct dr_wr *wr, const struct cond *c, bool plus)
 {
     if (c->field->kind == FILTER_JSON) {
         dr_wr_printf(wr, "ifnull(CAST(json_extract(%s, ?) AS TEXT), '')", c->field->column);
+    } else if (c->field->kind == FILTER_IDTIME) {
+        dr_wr_put_str(wr, "(id >> 20)");
     } else {
         dr_wr_printf(wr, "%s%s", plus ? "+" : "", c->field->column);
-    }
-}
-
-static void put_idtime(struct dr_wr *wr, const struct cond *c)
-{
-    switch (c->op) {
-    case DB_OP_GTE:
-        dr_wr_put_str(wr, "id >= ?");
-        break;
-    case DB_OP_LTE:
-        dr_wr_put_str(wr, "id <= ?");
-        break;
-    case DB_OP_EQ:
-        dr_wr_put_str(wr, "id >= ? AND id <= ?");
-        break;
-    default:
-        dr_wr_printf(wr, "(id >> 20) %s (", c->op == DB_OP_IN ? "IN" : "NOT IN");
-        put_marks(wr, c->n);
-        dr_wr_put_str(wr, ")");
-        break;
     }
 }
 
@@ -401,11 +421,10 @@ static void put_cond(struct dr_wr *wr, const struct cond *c, bool plus)
 {
     static const char *const ops[] = {"=", "<>", "IN", "NOT IN", "<=", ">="};
 
-    dr_wr_put_str(wr, " AND ");
-    if (c->field->kind == FILTER_IDTIME) {
-        put_idtime(wr, c);
+    if (is_bound(c)) {
         return;
     }
+    dr_wr_put_str(wr, " AND ");
     if (c->op == DB_OP_LIKE) {
         dr_wr_put_str(wr, "instr(lower(");
         put_left(wr, c, plus);
@@ -437,19 +456,11 @@ static void bind_value(struct conn_q *q, const struct value *v)
 
 static void bind_cond(struct conn_q *q, const struct cond *c)
 {
+    if (is_bound(c)) {
+        return;
+    }
     if (c->field->kind == FILTER_JSON) {
         conn_put_text(q, c->path);
-    }
-    if (c->field->kind == FILTER_IDTIME && c->op != DB_OP_IN && c->op != DB_OP_NIN &&
-        c->op != DB_OP_NEQ) {
-        int64_t first = c->values[0].i * (1LL << 20);
-        if (c->op != DB_OP_LTE) {
-            conn_put_int(q, first);
-        }
-        if (c->op != DB_OP_GTE) {
-            conn_put_int(q, first + (1LL << 20) - 1);
-        }
-        return;
     }
     for (size_t i = 0; i < c->n; i++) {
         bind_value(q, &c->values[i]);
@@ -515,7 +526,7 @@ static void put_from(struct dr_wr *wr, const struct list *l, const struct conds 
 }
 
 static dr_err_t probe(struct db_reader *r, const struct list *l, int64_t account,
-                      const struct cond *c, int64_t *ret)
+                      const struct cond *c, int64_t max, int64_t *ret)
 {
     char sql[CONN_SQL_MAX];
     struct dr_wr wr = dr_wr_of(sql, sizeof(sql));
@@ -526,7 +537,7 @@ static dr_err_t probe(struct db_reader *r, const struct list *l, int64_t account
         dr_wr_printf(&wr, " AND %s <> ''", c->field->column);
     }
     put_cond(&wr, c, false);
-    dr_wr_printf(&wr, " LIMIT %d)", PROBE_MAX);
+    dr_wr_put_str(&wr, " LIMIT ?)");
     dr_wr_u8(&wr, 0);
     if (!dr_wr_ok(&wr)) {
         return DR_ERR_LIMIT;
@@ -534,6 +545,7 @@ static dr_err_t probe(struct db_reader *r, const struct list *l, int64_t account
     struct conn_q q = conn_q_dynamic(r, sql);
     conn_put_int(&q, account);
     bind_cond(&q, c);
+    conn_put_int(&q, max);
     int64_t n = 0;
     if (conn_row(&q)) {
         n = conn_col_int(&q, 0);
@@ -545,19 +557,12 @@ static dr_err_t probe(struct db_reader *r, const struct list *l, int64_t account
     return err;
 }
 
-static dr_err_t choose(struct db_reader *r, const struct list *l, int64_t account,
-                       const struct conds *cs, struct plan *p)
+/* Look at each condition's index up to @p max entries; the one with the fewest is to drive. */
+static dr_err_t look(struct db_reader *r, const struct list *l, int64_t account,
+                     const struct conds *cs, int64_t max, struct plan *p, int64_t *ret_best)
 {
     int64_t best = INT64_MAX;
 
-    *p = (struct plan){0};
-    for (size_t i = 0; i < cs->n; i++) {
-        if (is_id(&cs->c[i])) {
-            p->by_id = strcmp(l->table, "event") != 0; /* whose key has the id in it */
-            p->by = NULL;
-            return DR_OK;
-        }
-    }
     for (size_t i = 0; i < cs->n; i++) {
         const struct cond *c = &cs->c[i];
         int64_t n = 0;
@@ -565,17 +570,38 @@ static dr_err_t choose(struct db_reader *r, const struct list *l, int64_t accoun
             continue;
         }
         if (cs->n > 1 || c->op != DB_OP_EQ) {
-            dr_err_t err = probe(r, l, account, c, &n);
+            dr_err_t err = probe(r, l, account, c, max, &n);
             if (err != DR_OK) {
                 return err;
             }
         }
-        if (n < best && (n < PROBE_MAX || c->op == DB_OP_EQ)) {
+        if (n < best && (n < max || c->op == DB_OP_EQ)) {
             best = n;
             p->by = c->field;
         }
     }
+    *ret_best = best;
     return DR_OK;
+}
+
+static dr_err_t choose(struct db_reader *r, const struct list *l, int64_t account,
+                       const struct conds *cs, struct plan *p)
+{
+    int64_t best;
+
+    *p = (struct plan){0};
+    for (size_t i = 0; i < cs->n; i++) {
+        if (is_id(&cs->c[i])) {
+            p->by_id = strcmp(l->table, "event") != 0; /* whose key has the id in it */
+            return DR_OK;
+        }
+    }
+    dr_err_t err = look(r, l, account, cs, PROBE_FEW, p, &best);
+    if (err == DR_OK && best >= PROBE_FEW) {
+        p->by = NULL;
+        err = look(r, l, account, cs, PROBE_MAX, p, &best);
+    }
+    return err;
 }
 
 /* ---- lists and counts ---- */
@@ -586,7 +612,7 @@ static dr_err_t run_ids(struct db_reader *r, const struct list *l, const struct 
     char sql[CONN_SQL_MAX];
     struct dr_wr wr = dr_wr_of(sql, sizeof(sql));
     struct plan p;
-    bool desc = query->order == DB_DESC;
+    int64_t lo, hi;
     dr_err_t err = choose(r, l, query->account, cs, &p);
 
     if (err != DR_OK) {
@@ -594,10 +620,9 @@ static dr_err_t run_ids(struct db_reader *r, const struct list *l, const struct 
     }
     dr_wr_put_str(&wr, "SELECT id");
     put_from(&wr, l, cs, &p);
-    if (query->after != 0) {
-        dr_wr_printf(&wr, " AND id %s ?", desc ? "<" : ">");
-    }
-    dr_wr_printf(&wr, " ORDER BY id%s LIMIT ?", desc ? " DESC" : "");
+    id_range(cs, query, &lo, &hi);
+    dr_wr_printf(&wr, " AND id BETWEEN ? AND ? ORDER BY id%s LIMIT ?",
+                 query->order == DB_DESC ? " DESC" : "");
     dr_wr_u8(&wr, 0);
     if (!dr_wr_ok(&wr)) {
         return DR_ERR_LIMIT;
@@ -607,9 +632,8 @@ static dr_err_t run_ids(struct db_reader *r, const struct list *l, const struct 
     for (size_t i = 0; i < cs->n; i++) {
         bind_cond(&q, &cs->c[i]);
     }
-    if (query->after != 0) {
-        conn_put_int(&q, query->after);
-    }
+    conn_put_int(&q, lo);
+    conn_put_int(&q, hi);
     conn_put_int(&q, query->limit);
     while (err == DR_OK && conn_row(&q)) {
         err = fn(data, conn_col_int(&q, 0));
@@ -694,10 +718,11 @@ static dr_err_t count_kept(struct db_reader *r, int64_t account, const struct co
 static dr_err_t count_rows(struct db_reader *r, const struct list *l, int64_t account,
                            const struct conds *cs, int64_t *ret)
 {
+    const struct db_query all = {.account = account};
     char sql[CONN_SQL_MAX];
     struct dr_wr wr = dr_wr_of(sql, sizeof(sql));
     struct plan p;
-    int64_t n = 0;
+    int64_t n = 0, lo, hi;
     dr_err_t err = choose(r, l, account, cs, &p);
 
     if (err != DR_OK) {
@@ -705,6 +730,8 @@ static dr_err_t count_rows(struct db_reader *r, const struct list *l, int64_t ac
     }
     dr_wr_put_str(&wr, "SELECT count(*)");
     put_from(&wr, l, cs, &p);
+    id_range(cs, &all, &lo, &hi);
+    dr_wr_put_str(&wr, " AND id BETWEEN ? AND ?");
     dr_wr_u8(&wr, 0);
     if (!dr_wr_ok(&wr)) {
         return DR_ERR_LIMIT;
@@ -714,6 +741,8 @@ static dr_err_t count_rows(struct db_reader *r, const struct list *l, int64_t ac
     for (size_t i = 0; i < cs->n; i++) {
         bind_cond(&q, &cs->c[i]);
     }
+    conn_put_int(&q, lo);
+    conn_put_int(&q, hi);
     if (conn_row(&q)) {
         n = conn_col_int(&q, 0);
     }

@@ -88,6 +88,7 @@ static dr_err_t make_account(struct db_writer *w, void *ctx)
 struct reg {
     struct db_job job;
     uint32_t i;
+    uint32_t seq; /* ids are made in the order of arrival, names come in any order */
     uint32_t round;
 };
 
@@ -112,8 +113,8 @@ static dr_err_t reg_run(struct db_writer *w, struct db_job *job)
     struct db_register_in in = {
         .account = ACCOUNT,
         .endpoint_name = name,
-        .new_device = device_id(r->i),
-        .event_ids = {device_id(r->i) + 128, device_id(r->i) + 256},
+        .new_device = device_id(r->seq),
+        .event_ids = {device_id(r->seq) + 128, device_id(r->seq) + 256},
         .at_ms = 1700000000000LL + r->round * 1000000LL + r->i,
         .lifetime_s = 86400,
         .version_major = 1,
@@ -170,6 +171,7 @@ static void registrations(const char *what, uint32_t first, uint32_t n, uint32_t
         }
         /* devices come in any order, but each once */
         r->i = first + (uint32_t)(((uint64_t)k * 7919) % n);
+        r->seq = first + k;
         r->round = round;
         r->job = (struct db_job){.run = reg_run, .done = reg_done};
         dr_err_t err = db_submit(db, &r->job);
