@@ -66,17 +66,20 @@ static void complete(struct db *db, struct db_job *jobs)
 {
     uint64_t ok = 0, failed = 0;
 
+    for (const struct db_job *job = jobs; job != NULL; job = job->next) {
+        ok += job->err == DR_OK ? 1 : 0;
+        failed += job->err == DR_OK ? 0 : 1;
+    }
+    atomic_fetch_add_explicit(&db->n_jobs, ok, memory_order_relaxed);
+    atomic_fetch_add_explicit(&db->n_failed, failed, memory_order_relaxed);
     for (struct db_job *job = jobs, *next; job != NULL; job = next) {
         next = job->next;
-        job->err == DR_OK ? ok++ : failed++;
         if (job->home != NULL) {
             loop_post(job->home, &job->msg, job_msg);
         } else {
             job->done(job, job->err);
         }
     }
-    atomic_fetch_add_explicit(&db->n_jobs, ok, memory_order_relaxed);
-    atomic_fetch_add_explicit(&db->n_failed, failed, memory_order_relaxed);
 }
 
 /* ---- one group ---- */
