@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lwm2m/attrs.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -8,7 +9,8 @@
 #include "lwm2m/util_priv.h"
 
 #define SECONDS_MAX 4294967295.0
-#define TEXT_MAX    64 /**< bytes of one value; more is no sane number */
+#define DECIMAL_MAX 1e20 /* no sensor has more, and it can be written without exponent */
+#define TEXT_MAX    64   /**< bytes of one value; more is no sane number */
 
 static const struct {
     const char *name;
@@ -59,7 +61,7 @@ static dr_err_t number_parse(struct lwm2m_str text, bool decimal, double *ret)
     if (err != DR_OK) {
         return err;
     }
-    if (!decimal && (f < 0 || f > SECONDS_MAX)) {
+    if (fabs(f) > DECIMAL_MAX || (!decimal && (f < 0 || f > SECONDS_MAX))) {
         return DR_ERR_RANGE;
     }
     *ret = f;

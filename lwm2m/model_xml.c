@@ -402,15 +402,15 @@ dr_err_t lwm2m_models_load_xml(struct lwm2m_models *models, const char *name, co
 
 /* ---- folders ---- */
 
-static dr_err_t file_load(struct lwm2m_models *models, const char *path, size_t *ret_count,
-                          struct dr_errinfo *reterr)
+static dr_err_t file_load(struct lwm2m_models *models, const char *path, const char *name,
+                          size_t *ret_count, struct dr_errinfo *reterr)
 {
     FILE *f = fopen(path, "rbe");
     /* one byte over the maximum shows that there is more */
     char *text = f == NULL ? NULL : malloc(LWM2M_XML_BYTES_MAX + 1);
 
     if (text == NULL) {
-        dr_errinfo_set(reterr, path, 0, f == NULL ? "cannot be opened" : "out of memory");
+        dr_errinfo_set(reterr, name, 0, f == NULL ? "cannot be opened" : "out of memory");
         if (f != NULL) {
             fclose(f);
         }
@@ -421,9 +421,9 @@ static dr_err_t file_load(struct lwm2m_models *models, const char *path, size_t 
     fclose(f);
     dr_err_t err = DR_ERR_IO;
     if (bad) {
-        dr_errinfo_set(reterr, path, 0, "cannot be read");
+        dr_errinfo_set(reterr, name, 0, "cannot be read");
     } else {
-        err = lwm2m_models_load_xml(models, path, text, len, ret_count, reterr);
+        err = lwm2m_models_load_xml(models, name, text, len, ret_count, reterr);
     }
     free(text);
     return err;
@@ -458,15 +458,15 @@ dr_err_t lwm2m_models_load_folder(struct lwm2m_models *models, const char *folde
     for (int i = 0; i < n; i++) {
         size_t count = 0;
         int len = snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
-        free(names[i]);
         if (err == DR_OK && (len < 0 || (size_t)len >= sizeof(path))) {
             dr_errinfo_set(reterr, folder, 0, "path too long");
             err = DR_ERR_IO;
         }
         if (err == DR_OK) {
-            err = file_load(models, path, &count, reterr);
+            err = file_load(models, path, names[i]->d_name, &count, reterr);
             total += count;
         }
+        free(names[i]);
     }
     free(names);
     if (err == DR_OK) {

@@ -44,8 +44,8 @@ size_t lwm2m_float_plain(double f, char out[LWM2M_FLOAT_PLAIN_MAX])
         return strlen(out);
     }
     struct dr_wr wr = dr_wr_of(out, LWM2M_FLOAT_PLAIN_MAX - 1);
-    if (fabs(f) < 1e15) {
-        dr_wr_printf(&wr, "%.9f", f);
+    if (fabs(f) < 1) {
+        dr_wr_printf(&wr, "%.20f", f);
     } else {
         dr_wr_printf(&wr, "%.0f", f < 0 ? fmax(f, -1e29) : fmin(f, 1e29));
     }

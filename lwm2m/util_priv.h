@@ -20,8 +20,8 @@ DR_CHECK dr_err_t lwm2m_objlnk_parse(const char *text, size_t len, struct lwm2m_
 #define LWM2M_OBJLNK_STR_MAX 12
 size_t lwm2m_objlnk_format(struct lwm2m_objlnk link, char out[LWM2M_OBJLNK_STR_MAX]);
 
-/** Decimal without exponent; "0" when it is smaller than nine digits behind the point can show.
- * Returns the length. */
+/** Decimal without exponent, for numbers below 1e29; what 20 digits behind the point cannot show is
+ * cut. Returns the length. */
 #define LWM2M_FLOAT_PLAIN_MAX 32
 size_t lwm2m_float_plain(double f, char out[LWM2M_FLOAT_PLAIN_MAX]);
 
