@@ -347,14 +347,15 @@ static dr_err_t start_rest(struct srv *s)
     (void)snprintf(metrics, sizeof metrics, "%s%s%s:%u", m6 ? "[" : "", m->host, m6 ? "]" : "",
                    m->port);
     const struct rest_config config = {
-        .loop = s->control,
+        .control = s->control,
         .db = s->db,
         .devices = s->devices,
         .http = http,
-        .http_cert = s->config->http_cert[0] ? s->config->http_cert : NULL,
-        .http_key = s->config->http_key[0] ? s->config->http_key : NULL,
+        .cert = s->config->http_cert[0] ? s->config->http_cert : NULL,
+        .key = s->config->http_key[0] ? s->config->http_key : NULL,
         .metrics = m->off ? NULL : metrics,
         .data_dir = s->config->data,
+        .version = PACKAGE_VERSION,
     };
     return rest_new(&config, &s->rest, s->reterr);
 }
@@ -419,6 +420,7 @@ static void engine_stop(struct loop_call *call)
         loop_call_done(call, DR_OK);
         return;
     }
+    cx_engine_goodbye(sh->engine); /* associations do not outlive the process */
     cx_engine_close(sh->engine, engine_closed, call);
 }
 
