@@ -53,7 +53,7 @@ dr_err_t srv_pem_certs(const char *text, size_t len, struct srv_der_list *ret,
         } else {
             err = decode(start, stop, list.block + used, len - used, &n);
         }
-        if (err == DR_OK) {
+        if (err == DR_OK && stop != NULL) {
             list.certs[list.count++] = (struct srv_der){list.block + used, n};
             used += n;
             at = stop + sizeof end_line - 1;
