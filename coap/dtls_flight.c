@@ -71,7 +71,7 @@ static dr_err_t reseal(struct dtls_handshake *hs, struct dtls_crypto *c,
                        const struct dtls_record *rec, struct dr_dynbuf *out)
 {
     uint8_t buf[SEALED_MAX];
-    if (!hs->has_keys || rec->whole_len > sizeof buf - DTLS_SEAL_TAIL_MAX) {
+    if (!dtls_hs_keys(hs, c) || rec->whole_len > sizeof buf - DTLS_SEAL_TAIL_MAX) {
         return DR_ERR_INTERNAL;
     }
     memcpy(buf, rec->whole, rec->whole_len);
@@ -130,7 +130,10 @@ void dtls_flight_alert(struct dtls_handshake *hs, struct dtls_crypto *c, uint8_t
 
     dr_dynbuf_reset(&hs->flight);
     hs->flight_off = 0;
-    if (hs->tx1 && hs->has_keys) {
+    if (hs->tx1) {
+        if (!dtls_hs_keys(hs, c)) {
+            return; /* a plain alert would count for nothing now */
+        }
         buf[DTLS_SEAL_HEAD] = 2;
         buf[DTLS_SEAL_HEAD + 1] = description;
         if (dtls_assoc_seal(&hs->assoc, c, DTLS_TYPE_ALERT, buf, 2, &len) != DR_OK) {

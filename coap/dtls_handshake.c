@@ -35,29 +35,20 @@
 #define EARLY_MAX          2048
 #define LOOK_MAX           2048 /* the longest epoch-1 record that we open during a handshake */
 
-enum verdict {
-    FEED, /* the library may have it */
-    DROP,
-    ASIDE, /* kept until there are keys */
-    LATER, /* for the association */
-    WAIT,  /* a question is out: leave it where it is */
-    OVER,  /* the handshake has ended */
-};
-
-static void hs_fail(struct dtls_handshake *hs, dr_err_t err)
+void dtls_hs_fail(struct dtls_handshake *hs, dr_err_t err)
 {
     hs->state = DTLS_HS_FAILED;
     hs->err = err;
     hs->deadline_ms = UINT64_MAX;
 }
 
-static void hs_refuse(struct dtls_handshake *hs, struct dtls_crypto *c, uint8_t alert, dr_err_t err)
+void dtls_hs_refuse(struct dtls_handshake *hs, struct dtls_crypto *c, uint8_t alert, dr_err_t err)
 {
     dtls_flight_alert(hs, c, alert);
-    hs_fail(hs, err);
+    dtls_hs_fail(hs, err);
 }
 
-static const SSL_CIPHER *hs_cipher(const struct dtls_handshake *hs)
+const SSL_CIPHER *dtls_hs_cipher(const struct dtls_handshake *hs)
 {
     const SSL_CIPHER *pending = SSL_get_pending_cipher(hs->ssl);
 
@@ -99,9 +90,9 @@ static bool key_block_put(struct dtls_assoc *a, bool client, const uint8_t *bloc
 }
 
 /* False while the library does not know the master secret (or does not support taking over). */
-static bool keys_derive(struct dtls_handshake *hs, struct dtls_crypto *c)
+bool dtls_hs_keys(struct dtls_handshake *hs, struct dtls_crypto *c)
 {
-    const SSL_CIPHER *cipher = hs_cipher(hs);
+    const SSL_CIPHER *cipher = dtls_hs_cipher(hs);
     const SSL_SESSION *session = SSL_get_session(hs->ssl);
     if (hs->has_keys || cipher == NULL || session == NULL) {
         return hs->has_keys;
@@ -141,13 +132,13 @@ static dr_err_t ssl_error(const struct dtls_handshake *hs)
 static void hs_complete(struct dtls_handshake *hs, struct dtls_crypto *c, bool wrote)
 {
     hs->resumed = SSL_session_reused(hs->ssl) == 1;
-    if (!keys_derive(hs, c) || !hs->tx1) {
-        hs_refuse(hs, c, DTLS_ALERT_INTERNAL_ERROR, DR_ERR_INTERNAL);
+    if (!dtls_hs_keys(hs, c) || !hs->tx1) {
+        dtls_hs_refuse(hs, c, DTLS_ALERT_INTERNAL_ERROR, DR_ERR_INTERNAL);
         return;
     }
     /* the side that spoke last must be able to repeat itself */
     if (wrote && dtls_flight_keep(hs) != DR_OK) {
-        hs_refuse(hs, c, DTLS_ALERT_INTERNAL_ERROR, DR_ERR_NOMEM);
+        dtls_hs_refuse(hs, c, DTLS_ALERT_INTERNAL_ERROR, DR_ERR_NOMEM);
         return;
     }
     hs->assoc.flags = hs->client ? DTLS_ASSOC_CLIENT : 0;
@@ -168,191 +159,48 @@ static void ssl_run(struct dtls_handshake *hs, struct dtls_crypto *c, const uint
     bool wrote = hs->raw.len != 0;
     dr_err_t err = dtls_flight_collect(hs, now_ms);
     if (err != DR_OK) {
-        hs_fail(hs, err);
+        dtls_hs_fail(hs, err);
     } else if (rc == 1) {
         hs_complete(hs, c, wrote);
     } else if (why != SSL_ERROR_WANT_READ) {
-        hs_fail(hs, ssl_error(hs));
+        dtls_hs_fail(hs, ssl_error(hs));
     }
     ERR_clear_error();
 }
 
-/* ---- questions to the owner ---- */
-
-/* The identity inside a ClientKeyExchange message; false if it is no sound one. spec: RFC4279#2 */
-static bool identity_parse(struct dr_rd *msg, char out[CX_IDENTITY_MAX + 1])
-{
-    struct dr_bytes id = dr_rd_bytes(msg, dr_rd_u16(msg));
-
-    if (!dr_rd_ok(msg) || id.len > CX_IDENTITY_MAX || (id.len != 0 && memchr(id.p, 0, id.len))) {
-        return false;
-    }
-    if (id.len != 0) {
-        memcpy(out, id.p, id.len);
-    }
-    out[id.len] = '\0';
-    return true;
-}
-
-static void ask_psk(struct dtls_handshake *hs)
-{
-    hs->asked = DTLS_ASKED_WAIT;
-    hs->state = DTLS_HS_ASK_PSK;
-}
-
-/* A handshake record on its way to the server: its messages one by one. */
-static enum verdict server_look(struct dtls_handshake *hs, struct dtls_crypto *c,
-                                const struct dtls_record *rec, uint64_t now_ms)
-{
-    const SSL_CIPHER *cipher = hs_cipher(hs);
-    bool psk = cipher != NULL && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_psk;
-    struct dr_rd rd = dr_rd_of(rec->body, rec->len);
-
-    while (dr_rd_left(&rd) != 0) {
-        uint8_t type = dr_rd_u8(&rd);
-        uint32_t len = dr_rd_u24(&rd);
-        dr_rd_skip(&rd, 2);
-        uint32_t frag_off = dr_rd_u24(&rd);
-        uint32_t frag_len = dr_rd_u24(&rd);
-        struct dr_rd msg = dr_rd_sub(&rd, frag_len);
-        if (!dr_rd_ok(&rd)) {
-            return DROP;
-        }
-        if (type == DTLS_MSG_CLIENT_HELLO) {
-            /* our flight may be lost: repeat it, at most once a second */
-            if (now_ms - hs->sent_ms >= REPEAT_MS && dtls_flight_repeat(hs, c, now_ms) != DR_OK) {
-                hs_fail(hs, DR_ERR_NOMEM);
-                return OVER;
-            }
-            return DROP;
-        }
-        if (type == DTLS_MSG_CLIENT_KEY_EXCHANGE && psk && hs->asked == DTLS_ASKED_NOTHING) {
-            if (frag_off != 0 || frag_len != len) {
-                return DROP; /* 130 bytes fit any datagram */
-            }
-            if (!identity_parse(&msg, hs->identity)) {
-                hs->asked = DTLS_ASKED_NO;
-                return FEED;
-            }
-            ask_psk(hs);
-            return WAIT;
-        }
-    }
-    return FEED;
-}
-
-static bool leaf_keep(struct dtls_handshake *hs, X509 *leaf)
-{
-    uint8_t *der = NULL;
-    int len = i2d_X509(leaf, &der);
-    if (len <= 0) {
-        return false;
-    }
-    OPENSSL_free(hs->der);
-    hs->der = der;
-    hs->der_len = (size_t)len;
-    return true;
-}
-
-/* CN as UTF-8 without NUL inside; an empty string if there is none like that. */
-static void cn_get(X509 *cert, char out[CX_IDENTITY_MAX + 1])
-{
-    const X509_NAME *name = X509_get_subject_name(cert);
-    int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-    unsigned char *text = NULL;
-    int len = at < 0 ? -1
-                     : ASN1_STRING_to_UTF8(&text,
-                                           X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
-
-    out[0] = '\0';
-    if (len > 0 && len <= CX_IDENTITY_MAX && memchr(text, 0, (size_t)len) == NULL) {
-        memcpy(out, text, (size_t)len);
-        out[len] = '\0';
-    }
-    OPENSSL_free(text);
-}
-
-static dr_err_t chain_look(struct dtls_handshake *hs)
-{
-    X509 *leaf = SSL_get0_peer_certificate(hs->ssl);
-    if (leaf == NULL) {
-        return DR_ERR_AUTH;
-    }
-    if (hs->resumed) {
-        /* verified at the first handshake; what may have changed since is asked again */
-        time_t now = (time_t)(hs->wall_ms / 1000);
-        if (X509_cmp_time(X509_get0_notAfter(leaf), &now) <= 0 ||
-            !dtls_security_has_tag(hs->sec, hs->tag)) {
-            return DR_ERR_AUTH;
-        }
-    } else {
-        STACK_OF(X509) *chain = SSL_get0_verified_chain(hs->ssl);
-        int n = chain == NULL ? 0 : sk_X509_num(chain);
-        dr_err_t err = n == 0
-                           ? DR_ERR_AUTH
-                           : dtls_security_anchor(hs->sec, sk_X509_value(chain, n - 1), &hs->tag);
-        if (err != DR_OK) {
-            return DR_ERR_AUTH;
-        }
-    }
-    cn_get(leaf, hs->identity);
-    return leaf_keep(hs, leaf) ? DR_OK : DR_ERR_NOMEM;
-}
-
-/* Server, the client's Finished is here and authentic: whom do we still have to ask about? */
-static enum verdict finished_look(struct dtls_handshake *hs, struct dtls_crypto *c)
-{
-    hs->resumed = SSL_session_reused(hs->ssl) == 1;
-    if (hs->asked == DTLS_ASKED_YES || (hs->asked == DTLS_ASKED_NO && !hs->resumed)) {
-        return FEED;
-    }
-    if (hs->resumed && hs->ticket_id.kind == CX_ID_PSK) {
-        memcpy(hs->identity, hs->ticket_name, sizeof hs->identity);
-        ask_psk(hs);
-        return WAIT;
-    }
-    dr_err_t err = chain_look(hs);
-    if (err != DR_OK) {
-        hs_refuse(hs, c, DTLS_ALERT_ACCESS_DENIED, err);
-        return OVER;
-    }
-    hs->asked = DTLS_ASKED_WAIT;
-    hs->state = DTLS_HS_ASK_CERT;
-    return WAIT;
-}
-
 /* ---- what comes in ---- */
 
-static enum verdict authentic_look(struct dtls_handshake *hs, struct dtls_crypto *c,
-                                   const struct dtls_record *rec, const uint8_t *plain, size_t len)
+static enum dtls_verdict authentic_look(struct dtls_handshake *hs, struct dtls_crypto *c,
+                                        const struct dtls_record *rec, const uint8_t *plain,
+                                        size_t len)
 {
     if (rec->type == DTLS_TYPE_ALERT) {
         if (len == 2 && (plain[0] != 1 || plain[1] == DTLS_ALERT_CLOSE_NOTIFY)) {
-            hs_fail(hs, plain[1] == DTLS_ALERT_DECRYPT_ERROR ? DR_ERR_AUTH : DR_ERR_RESET);
-            return OVER;
+            dtls_hs_fail(hs, plain[1] == DTLS_ALERT_DECRYPT_ERROR ? DR_ERR_AUTH : DR_ERR_RESET);
+            return DTLS_OVER;
         }
-        return DROP;
+        return DTLS_DROP;
     }
     if (!hs->client && len != 0 && plain[0] == DTLS_MSG_FINISHED) {
-        return finished_look(hs, c);
+        return dtls_owner_finished(hs, c);
     }
-    return FEED;
+    return DTLS_FEED;
 }
 
-static enum verdict epoch1_look(struct dtls_handshake *hs, struct dtls_crypto *c,
-                                const struct dtls_record *rec)
+static enum dtls_verdict epoch1_look(struct dtls_handshake *hs, struct dtls_crypto *c,
+                                     const struct dtls_record *rec)
 {
     if (rec->type == DTLS_TYPE_DATA) {
-        return LATER;
+        return DTLS_LATER;
     }
     if (rec->epoch != 1 || rec->type == DTLS_TYPE_CCS || rec->whole_len > LOOK_MAX) {
-        return DROP;
+        return DTLS_DROP;
     }
-    if (!keys_derive(hs, c)) {
-        return ASIDE;
+    if (!dtls_hs_keys(hs, c)) {
+        return DTLS_ASIDE;
     }
     if (!dtls_window_is_new(&hs->assoc.window, rec->seq)) {
-        return DROP;
+        return DTLS_DROP;
     }
     uint8_t copy[LOOK_MAX];
     memcpy(copy, rec->whole, rec->whole_len);
@@ -367,40 +215,40 @@ static enum verdict epoch1_look(struct dtls_handshake *hs, struct dtls_crypto *c
     if (dtls_record_open(c, &k, &r, &plain, &len) != DR_OK) {
         if (!hs->client && rec->type == DTLS_TYPE_HANDSHAKE) {
             /* a wrong key, most likely; spec: RFC4279#2 */
-            hs_refuse(hs, c, DTLS_ALERT_DECRYPT_ERROR, DR_ERR_AUTH);
-            return OVER;
+            dtls_hs_refuse(hs, c, DTLS_ALERT_DECRYPT_ERROR, DR_ERR_AUTH);
+            return DTLS_OVER;
         }
-        return DROP;
+        return DTLS_DROP;
     }
-    enum verdict v = authentic_look(hs, c, rec, plain, len);
-    if (v != WAIT) {
+    enum dtls_verdict v = authentic_look(hs, c, rec, plain, len);
+    if (v != DTLS_WAIT) {
         (void)dtls_window_mark(&hs->assoc.window, rec->seq);
     }
     dr_wipe(copy, sizeof copy);
     return v;
 }
 
-static enum verdict look(struct dtls_handshake *hs, struct dtls_crypto *c,
-                         const struct dtls_record *rec, uint64_t now_ms)
+static enum dtls_verdict look(struct dtls_handshake *hs, struct dtls_crypto *c,
+                              const struct dtls_record *rec, uint64_t now_ms)
 {
     if (hs->state == DTLS_HS_DONE) {
-        return LATER;
+        return DTLS_LATER;
     }
     if (rec->epoch != 0) {
         return epoch1_look(hs, c, rec);
     }
     if (rec->type == DTLS_TYPE_DATA) {
-        return DROP;
+        return DTLS_DROP;
     }
     if (rec->type == DTLS_TYPE_HANDSHAKE && !hs->client) {
-        return server_look(hs, c, rec, now_ms);
+        return dtls_owner_epoch0(hs, c, rec, now_ms);
     }
-    return FEED;
+    return DTLS_FEED;
 }
 
 static void early_back(struct dtls_handshake *hs, struct dtls_crypto *c)
 {
-    if (hs->early.len != 0 && hs->state == DTLS_HS_RUNNING && keys_derive(hs, c)) {
+    if (hs->early.len != 0 && hs->state == DTLS_HS_RUNNING && dtls_hs_keys(hs, c)) {
         if (hs->in.len + hs->early.len <= hs->in.max) {
             dr_dynbuf_append(&hs->in, hs->early.p, hs->early.len);
         }
@@ -420,23 +268,23 @@ static void hs_pump(struct dtls_handshake *hs, struct dtls_crypto *c, uint64_t n
 {
     size_t off = 0;
     struct dtls_record rec;
-    enum verdict v = DROP;
+    enum dtls_verdict v = DTLS_DROP;
 
     while ((hs->state == DTLS_HS_RUNNING || hs->state == DTLS_HS_DONE) &&
            dtls_record_next(hs->in.p, hs->in.len, &off, &rec)) {
         v = look(hs, c, &rec, now_ms);
         switch (v) {
-        case FEED:
+        case DTLS_FEED:
             ssl_run(hs, c, rec.whole, rec.whole_len, now_ms);
             early_back(hs, c);
             break;
-        case ASIDE:
+        case DTLS_ASIDE:
             keep(&hs->early, &rec);
             break;
-        case LATER:
+        case DTLS_LATER:
             keep(&hs->leftover, &rec);
             break;
-        case WAIT:
+        case DTLS_WAIT:
             off -= rec.whole_len;
             break;
         default:
@@ -464,30 +312,12 @@ void dtls_handshake_input(struct dtls_handshake *hs, const uint8_t *datagram, si
     }
 }
 
-/* The owner's answer, before the library goes on. */
-static void answer_look(struct dtls_handshake *hs, struct dtls_crypto *c)
-{
-    if (!hs->resumed) {
-        if (hs->asked == DTLS_ASKED_NO && hs_cipher(hs) != NULL &&
-            SSL_CIPHER_get_kx_nid(hs_cipher(hs)) != NID_kx_psk) {
-            hs_refuse(hs, c, DTLS_ALERT_ACCESS_DENIED, DR_ERR_DENIED);
-        }
-        return;
-    }
-    const struct cx_identity *t = &hs->ticket_id;
-    bool same = hs->asked == DTLS_ASKED_YES && hs->id.account == t->account &&
-                hs->id.credential == t->credential && hs->id.version == t->version;
-    if (!same && hs->asked != DTLS_ASKED_NOTHING) {
-        hs_refuse(hs, c, DTLS_ALERT_ACCESS_DENIED, DR_ERR_DENIED);
-    }
-}
-
 enum dtls_hs_state dtls_handshake_step(struct dtls_handshake *hs, struct dtls_crypto *c,
                                        uint64_t now_ms)
 {
     dr_assert(hs != NULL && c != NULL);
     if (hs->state == DTLS_HS_RUNNING) {
-        answer_look(hs, c);
+        dtls_owner_answered(hs, c);
     }
     hs_pump(hs, c, now_ms);
     return hs->state;
@@ -502,7 +332,7 @@ enum dtls_hs_state dtls_handshake_expire(struct dtls_handshake *hs, struct dtls_
     }
     if (hs->tries_left == 0) {
         dr_dynbuf_reset(&hs->flight);
-        hs_fail(hs, DR_ERR_TIMEOUT);
+        dtls_hs_fail(hs, DR_ERR_TIMEOUT);
         return hs->state;
     }
     hs->tries_left--;
@@ -510,12 +340,9 @@ enum dtls_hs_state dtls_handshake_expire(struct dtls_handshake *hs, struct dtls_
     hs->deadline_ms = now_ms + hs->timeout_ms;
     /* while the owner is asked the ball is in our own court */
     if (hs->state == DTLS_HS_RUNNING) {
-        if (hs->tx1) {
-            (void)keys_derive(hs, c);
-        }
         dr_err_t err = dtls_flight_repeat(hs, c, now_ms);
         if (err != DR_OK) {
-            hs_fail(hs, err);
+            dtls_hs_fail(hs, err);
         }
     }
     return hs->state;
@@ -606,7 +433,7 @@ dr_err_t dtls_handshake_server(const struct dtls_handshake_config *config, struc
     int rc = DTLSv1_listen(hs->ssl, nobody);
     BIO_ADDR_free(nobody);
     if (rc != 1) {
-        hs_fail(hs, DR_ERR_PROTO);
+        dtls_hs_fail(hs, DR_ERR_PROTO);
     } else {
         ssl_run(hs, c, NULL, 0, now_ms);
     }
@@ -690,7 +517,7 @@ void dtls_handshake_takeover(struct dtls_handshake *hs, struct dtls_assoc *ret,
     if (hs->client && hs->id.kind == CX_ID_NONE) {
         X509 *leaf = SSL_get0_peer_certificate(hs->ssl);
         if (leaf != NULL) {
-            cn_get(leaf, hs->name);
+            dtls_owner_cn(leaf, hs->name);
             hs->id.kind = CX_ID_CERT;
         }
     }
@@ -739,55 +566,6 @@ dr_err_t dtls_handshake_error(const struct dtls_handshake *hs)
     return hs->err;
 }
 
-const char *dtls_handshake_identity(const struct dtls_handshake *hs)
-{
-    dr_assert(hs != NULL);
-    return hs->identity;
-}
-
-static void answer(struct dtls_handshake *hs, bool yes, const struct cx_identity *id,
-                   enum cx_id_kind kind)
-{
-    hs->asked = yes ? DTLS_ASKED_YES : DTLS_ASKED_NO;
-    hs->state = DTLS_HS_RUNNING;
-    if (yes) {
-        hs->id = *id;
-        hs->id.kind = kind;
-        memcpy(hs->name, hs->identity, sizeof hs->name);
-    }
-    hs->id.name = hs->name;
-}
-
-void dtls_handshake_answer_psk(struct dtls_handshake *hs, const uint8_t *key, size_t len,
-                               const struct cx_identity *id)
-{
-    dr_assert(hs != NULL && hs->state == DTLS_HS_ASK_PSK);
-    bool known = key != NULL && len != 0 && len <= CX_CRED_KEY_MAX && id != NULL;
-
-    if (known) {
-        memcpy(hs->psk, key, len);
-        hs->psk_len = len;
-    }
-    answer(hs, known, id, CX_ID_PSK);
-}
-
-void dtls_handshake_cert(const struct dtls_handshake *hs, uint64_t *ret_tag, const char **ret_cn,
-                         const uint8_t **ret_der, size_t *ret_len)
-{
-    dr_assert(hs != NULL && hs->state == DTLS_HS_ASK_CERT);
-    *ret_tag = hs->tag;
-    *ret_cn = hs->identity;
-    *ret_der = hs->der;
-    *ret_len = hs->der_len;
-}
-
-void dtls_handshake_answer_cert(struct dtls_handshake *hs, dr_err_t err,
-                                const struct cx_identity *id)
-{
-    dr_assert(hs != NULL && hs->state == DTLS_HS_ASK_CERT);
-    answer(hs, err == DR_OK && id != NULL, id, CX_ID_CERT);
-}
-
 bool dtls_handshake_is_resumed(const struct dtls_handshake *hs)
 {
     dr_assert(hs != NULL);
@@ -797,7 +575,7 @@ bool dtls_handshake_is_resumed(const struct dtls_handshake *hs)
 const char *dtls_handshake_suite(const struct dtls_handshake *hs)
 {
     dr_assert(hs != NULL);
-    const SSL_CIPHER *cipher = hs->ssl == NULL ? NULL : hs_cipher(hs);
+    const SSL_CIPHER *cipher = hs->ssl == NULL ? NULL : dtls_hs_cipher(hs);
 
     return cipher == NULL ? "" : SSL_CIPHER_get_name(cipher);
 }

@@ -49,7 +49,7 @@ struct dtls_handshake_config {
     const struct cx_security *security; /**< a reference is taken */
     const struct cx_timing *timing;     /**< copied; NULL = 2 s, doubled 4 times */
     uint16_t mtu;                       /**< 0 = DTLS_MTU_DEFAULT */
-    uint64_t wall_ms; /**< unix time: certificates must be valid then */
+    uint64_t wall_ms;                   /**< unix time: certificates must be valid then */
     /* client role; borrowed for the call */
     const char *psk_identity; /**< NULL: certificate of cx_security */
     const uint8_t *psk_key;

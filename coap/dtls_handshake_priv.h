@@ -96,3 +96,36 @@ DR_CHECK dr_err_t dtls_flight_repeat(struct dtls_handshake *hs, struct dtls_cryp
 void dtls_flight_alert(struct dtls_handshake *hs, struct dtls_crypto *c, uint8_t description);
 /** Hand the current flight to the association, as datagrams. */
 DR_CHECK dr_err_t dtls_flight_keep(struct dtls_handshake *hs);
+
+/* ---- dtls_owner.c: who the peer is ---- */
+
+enum dtls_verdict {
+    DTLS_FEED, /* the library may have it */
+    DTLS_DROP,
+    DTLS_ASIDE, /* kept until there are keys */
+    DTLS_LATER, /* for the association */
+    DTLS_WAIT,  /* a question is out: leave it where it is */
+    DTLS_OVER,  /* the handshake has ended */
+};
+
+/** Server: a handshake record of epoch 0. Asks for the PSK, repeats our flight for a ClientHello.
+ */
+enum dtls_verdict dtls_owner_epoch0(struct dtls_handshake *hs, struct dtls_crypto *c,
+                                    const struct dtls_record *rec, uint64_t now_ms);
+/** Server: the client's Finished is here and authentic. Asks about certificate or ticket. */
+enum dtls_verdict dtls_owner_finished(struct dtls_handshake *hs, struct dtls_crypto *c);
+/** What the owner's answer means, before the library goes on. */
+void dtls_owner_answered(struct dtls_handshake *hs, struct dtls_crypto *c);
+/** CN as UTF-8 without NUL inside; an empty string if there is none like that. */
+void dtls_owner_cn(X509 *cert, char out[CX_IDENTITY_MAX + 1]);
+
+/* ---- dtls_handshake.c ---- */
+
+void dtls_hs_fail(struct dtls_handshake *hs, dr_err_t err);
+/** Fail with an alert of ours. */
+void dtls_hs_refuse(struct dtls_handshake *hs, struct dtls_crypto *c, uint8_t alert, dr_err_t err);
+/** The suite that was agreed on; NULL before. */
+const SSL_CIPHER *dtls_hs_cipher(const struct dtls_handshake *hs);
+/** Whether the keys of epoch 1 are there, derived now if need be. False while the library does not
+ * know the master secret, or the suite is none that we take over. */
+bool dtls_hs_keys(struct dtls_handshake *hs, struct dtls_crypto *c);

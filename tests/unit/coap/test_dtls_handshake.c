@@ -743,6 +743,27 @@ START_TEST(the_last_flight_of_a_resuming_client_is_kept)
 }
 END_TEST
 
+START_TEST(a_repeated_hello_repeats_a_sealed_finished)
+{
+    struct fx_net *n = ticket_net(0);
+    struct harm h = {.fate = FX_DROP};
+
+    fx_start(n->a);
+    must_be_up(n, 10);
+    n->b->timing.ack_timeout_ms = 50000; /* only the client's clock repeats anything */
+    again(n);
+    h.at = 2 * n->ba.count + 3; /* the flight with the server's Finished */
+    n->filter = harm_one;
+    n->data = &h;
+    fx_run(n);
+    ck_assert(h.done && !n->a->up && !n->b->up && n->b->hs != NULL);
+    must_be_up(n, 3000);
+    ck_assert(n->b->resumed);
+    must_talk(n);
+    fx_net_free(n);
+}
+END_TEST
+
 /* ---- material ---- */
 
 START_TEST(bad_material_is_refused)
@@ -844,6 +865,7 @@ int main(void)
     tcase_add_loop_test(t, a_ticket_of_a_deleted_credential_is_refused, 0, 4);
     tcase_add_loop_test(t, a_ticket_of_another_key_means_a_full_handshake, 0, 4);
     tcase_add_test(t, the_last_flight_of_a_resuming_client_is_kept);
+    tcase_add_test(t, a_repeated_hello_repeats_a_sealed_finished);
     t = tcase(s, "material");
     tcase_add_test(t, bad_material_is_refused);
     tcase_add_test(t, a_client_without_credentials_cannot_begin);
