@@ -151,6 +151,20 @@ bool dev_cache_get(const struct dev_cache *cache, uint64_t path, struct dev_cach
     return true;
 }
 
+bool dev_cache_at(const struct dev_cache *cache, size_t i, struct dev_cached *ret)
+{
+    struct dev_cached v;
+
+    for (size_t at = 0; cache != NULL && at < cache->len; at += HEAD + v.payload.len) {
+        entry_read(cache->bytes + at, &v);
+        if (i-- == 0) {
+            *ret = v;
+            return true;
+        }
+    }
+    return false;
+}
+
 void dev_cache_drop(struct dev_cache *cache, uint64_t first, uint64_t last)
 {
     for (size_t at = 0; cache != NULL && at < cache->len;) {

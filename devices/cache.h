@@ -41,12 +41,15 @@ struct dev_cached {
  * Put a value in, replacing the one of the same path.
  * @param cache  *cache may move; NULL at first
  * @retval DR_ERR_TOO_LARGE  over DEV_CACHE_VALUE_MAX: the old value of the path is taken out
- * @retval DR_ERR_NOMEM      nothing changed
+ * @retval DR_ERR_NOMEM      an old value of the path may be gone, else nothing changed
  */
 DR_CHECK dr_err_t dev_cache_put(struct dev_cache **cache, const struct dev_cached *value);
 
 /** The value of exactly this path; false if none. */
 bool dev_cache_get(const struct dev_cache *cache, uint64_t path, struct dev_cached *ret);
+
+/** The @p i -th value in order of storage; false past the end. */
+bool dev_cache_at(const struct dev_cache *cache, size_t i, struct dev_cached *ret);
 
 /** Take values out: all at or below the packed range first..last. */
 void dev_cache_drop(struct dev_cache *cache, uint64_t first, uint64_t last);

@@ -47,11 +47,18 @@ struct dev_config {
     const char *run_dir;             /**< for seen.N */
     uint32_t grace_s;                /**< added to a lifetime before a device counts as gone: 60 */
     uint32_t awake_s; /**< how long a queue-mode device listens after an uplink: 93 */
+    /** Account of devices that come without security; 0: they are refused (4.03). */
+    int64_t nosec_account;
+    uint32_t sweep_ms; /**< how often expired rows are looked for; 0: 5,000 */
 };
 
 DR_CHECK dr_err_t dev_core_new(const struct dev_config *config, struct dev_core **ret,
                                struct dr_errinfo *reterr);
-/** What server/ hands to the engine of shard @p i, with data = dev_core_shard(core, i). */
+/**
+ * What server/ hands to the engine of shard @p i, with data = dev_core_shard(core, i). The psk
+ * member answers with struct cx_identity whose name is the endpoint name that the key belongs to;
+ * the cert member takes the anchor's tag as the account and the CN as the endpoint name.
+ */
 extern const struct cx_ops dev_cx_ops;
 void *dev_core_shard(struct dev_core *core, unsigned i);
 /** The engine of shard @p i exists now; before the first datagram. */
@@ -59,7 +66,11 @@ void dev_core_set_engine(struct dev_core *core, unsigned i, struct cx_engine *en
 /** Load queues and pre-subscriptions from the database, replay run/seen.N, start the sweeper; @p
  * done once, later. */
 void dev_core_start(struct dev_core *core, void (*done)(void *data, dr_err_t err), void *data);
-/** Write the cache and last-seen times that are only in memory; @p done once, later. */
+/**
+ * Finish what devices wait for, write the cache and last-seen times that are only in memory; @p done
+ * once, later. Then close the engines, let their loops run until that is done, and free the core
+ * after the last loop has stopped (what comes back meanwhile is dropped).
+ */
 void dev_core_stop(struct dev_core *core, void (*done)(void *data), void *data);
 struct dev_core *dev_core_free(struct dev_core *core);
 
@@ -134,7 +145,7 @@ struct dev_request {
     int64_t expiry_s;       /**< -1 = default: 2 h, or 3 days in queue mode */
     bool synchronous_cache; /**< a GET may be answered from the cache at once */
     /**
-     * DR_OK: on disk, the answer will come as DEV_EVENT_ANSWER. DR_ERR_NOT_FOUND: no such
+     * DR_OK: on disk, the answer will come as DEV_EVENT_ANSWER (perhaps before the next turn). DR_ERR_NOT_FOUND: no such
      * registered device. DR_ERR_INVAL: the path is not among its links. DR_ERR_LIMIT:
      * DEV_QUEUE_MAX. DR_ERR_EXISTS: async id pending. DR_ERR_READONLY or DR_ERR_NOSPACE: database
      * refuses writes.
@@ -142,6 +153,12 @@ struct dev_request {
     void (*cb)(struct dev_request *req, dr_err_t err);
     void *data;
 };
+/**
+ * @retval DR_ERR_PROTO        async id or uri are not of their form
+ * @retval DR_ERR_UNSUPPORTED  unknown content type or accept
+ * @retval DR_ERR_TOO_LARGE    DEV_PAYLOAD_MAX
+ * @retval DR_ERR_BUSY, DR_ERR_NOMEM, DR_ERR_CANCELED (stopping)
+ */
 DR_CHECK dr_err_t dev_request_start(struct dev_core *core, struct dev_request *req);
 
 /* ---- cache ---- */
@@ -217,5 +234,8 @@ struct dev_delete {
 };
 DR_CHECK dr_err_t dev_delete_start(struct dev_core *core, struct dev_delete *del);
 
-/** The credential was deleted or re-keyed: drop live associations made with it. */
-void dev_credential_changed(struct dev_core *core, int64_t account, const char *identity);
+/**
+ * A credential of this endpoint was deleted or re-keyed (the write is done): the generation goes up
+ * and live associations of the device are closed. It has to come back with the new one.
+ */
+void dev_credential_changed(struct dev_core *core, int64_t account, const char *endpoint);

@@ -51,15 +51,17 @@ static bool opt_is(const struct cx_opt *opt, const char *text)
     return opt->len == len && memcmp(opt->val, text, len) == 0;
 }
 
-enum dev_target dev_target_of(const struct cx_pdu *pdu, int64_t *ret_device)
+enum dev_target dev_target_of(const struct cx_pdu *pdu, int64_t *ret_device, bool *ret_query)
 {
     struct cx_opt_iter it = cx_opt_begin(pdu);
     struct cx_opt opt;
     struct cx_opt seg[3];
     size_t n = 0;
 
+    *ret_query = false;
     while (cx_opt_next(&it, &opt)) {
-        if (opt.num > CX_OPT_URI_PATH) {
+        if (opt.num >= CX_OPT_URI_QUERY) {
+            *ret_query = opt.num == CX_OPT_URI_QUERY;
             break; /* options come in order */
         }
         if (opt.num != CX_OPT_URI_PATH) {

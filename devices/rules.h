@@ -32,9 +32,11 @@ enum dev_target {
 
 /**
  * Where an uplink goes.
- * @param ret_device  the id of a location; written only for DEV_TARGET_LOCATION
+ * @param ret_device  the id of a location (0: it cannot be one); written only for
+ *                    DEV_TARGET_LOCATION
+ * @param ret_query   there is a Uri-Query
  */
-enum dev_target dev_target_of(const struct cx_pdu *pdu, int64_t *ret_device);
+enum dev_target dev_target_of(const struct cx_pdu *pdu, int64_t *ret_device, bool *ret_query);
 
 /** Short text of a device id and a NUL. */
 void dev_location_format(int64_t device, char out[DEV_LOCATION_ID_LEN + 1]);
