@@ -55,7 +55,8 @@ void dev_control_free(struct dev_core *core)
     }
     for (uint32_t i = dr_slab_next(&c->queues, 0); i != 0; i = dr_slab_next(&c->queues, i)) {
         struct dev_queue *q = dr_slab_get(&c->queues, i);
-        DR_LIST_EACH_SAFE (it, &q->requests) {
+        DR_LIST_EACH_SAFE(it, &q->requests)
+        {
             struct dev_pending *p = DR_CONTAINER_OF(it, struct dev_pending, node);
             dr_list_remove(it);
             p->task = dev_task_free(p->task);
@@ -371,8 +372,8 @@ static dr_err_t find_row(void *data, const struct db_registration *row)
                                 &links);
     }
     if (err == DR_OK) {
-        f->ret->listed = dev_path_listed(&links, &uri.path,
-                                         f->create && uri.path.depth <= LWM2M_LEVEL_INSTANCE);
+        f->ret->listed =
+            dev_path_listed(&links, &uri.path, f->create && uri.path.depth <= LWM2M_LEVEL_INSTANCE);
         lwm2m_links_fini(&links);
     }
     return err == DR_ERR_NOMEM ? err : DR_OK;

@@ -51,9 +51,9 @@ struct dev_pending {
     uint32_t queue;
     uint8_t method;
     int8_t retry_left;
-    bool sent;            /**< the row says SENT */
-    bool finishing;       /**< its answer is being written */
-    const char *doom;     /**< fail it with this once it is back; a constant or NULL */
+    bool sent;             /**< the row says SENT */
+    bool finishing;        /**< its answer is being written */
+    const char *doom;      /**< fail it with this once it is back; a constant or NULL */
     struct dev_task *task; /**< ready for the first attempt, or NULL; owned */
 };
 

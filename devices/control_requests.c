@@ -6,8 +6,8 @@
  *
  *     read row → mark SENT (POST only) → task to the holder → answer into the row → event
  *
- * and the next only then. "Held" means: nothing is sent until the device is heard. After a restart a
- * request that was on its way is sent again when its method may be repeated (GET, PUT, DELETE,
+ * and the next only then. "Held" means: nothing is sent until the device is heard. After a restart
+ * a request that was on its way is sent again when its method may be repeated (GET, PUT, DELETE,
  * subscriptions) or it has retries left; an Execute or Create without retries ends as TIMEOUT,
  * because the device may have done it. That is why only POST is marked before it is sent.
  */
@@ -593,12 +593,12 @@ static void queue_run(struct dev_control *c, uint32_t index)
     }
     struct row_read *rr = calloc(1, sizeof *rr);
     if (rr != NULL) {
-        *rr = (struct row_read){
-            .read = {.home = c->loop, .fn = row_read_run, .done = row_read_done},
-            .c = c,
-            .id = p->id,
-            .hash = q->hash,
-            .queue = index};
+        *rr =
+            (struct row_read){.read = {.home = c->loop, .fn = row_read_run, .done = row_read_done},
+                              .c = c,
+                              .id = p->id,
+                              .hash = q->hash,
+                              .queue = index};
     }
     if (rr == NULL || db_read_start(c->db, &rr->read) != DR_OK) {
         free(rr);
@@ -656,7 +656,8 @@ void dev_requests_fail(struct dev_control *c, int64_t device, const char *error)
         return;
     }
     struct dev_queue *q = queue_at(c, index);
-    DR_LIST_EACH_SAFE (it, &q->requests) {
+    DR_LIST_EACH_SAFE(it, &q->requests)
+    {
         struct dev_pending *p = DR_CONTAINER_OF(it, struct dev_pending, node);
         if (pending_is_busy(c, p)) {
             p->doom = error;
@@ -736,8 +737,8 @@ static void request_find_done(struct db_read *read, dr_err_t err)
         request_start_end(s, err);
         return;
     }
-    int64_t expiry_s = req->expiry_s >= 0 ? req->expiry_s
-                                          : (sleepy ? DEV_EXPIRY_QUEUE_S : DEV_EXPIRY_S);
+    int64_t expiry_s =
+        req->expiry_s >= 0 ? req->expiry_s : (sleepy ? DEV_EXPIRY_QUEUE_S : DEV_EXPIRY_S);
     int retry = req->retry >= 0 ? req->retry : (sleepy ? DEV_RETRY_QUEUE : 0);
     int64_t now_ms = dr_wall_ms();
     s->row = (struct db_request){.id = dr_id_new(&s->c->ids),
@@ -804,8 +805,7 @@ dr_err_t dev_request_start(struct dev_core *core, struct dev_request *req)
     if (s == NULL) {
         return DR_ERR_NOMEM;
     }
-    s->read =
-        (struct db_read){.home = c->loop, .fn = request_find_run, .done = request_find_done};
+    s->read = (struct db_read){.home = c->loop, .fn = request_find_run, .done = request_find_done};
     s->c = c;
     s->req = req;
     dr_err_t err = db_read_start(c->db, &s->read);

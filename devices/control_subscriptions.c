@@ -76,8 +76,7 @@ static dr_err_t sub_find_run(struct db_reader *r, struct db_read *read)
 {
     struct sub_start *s = DR_CONTAINER_OF(read, struct sub_start, read);
     const struct dev_subscribe *sub = s->sub;
-    dr_err_t err =
-        dev_find(r, s->c->core, sub->account, sub->device, s->path, false, &s->found);
+    dr_err_t err = dev_find(r, s->c->core, sub->account, sub->device, s->path, false, &s->found);
 
     if (err == DR_OK && !s->found.listed) {
         err = DR_ERR_INVAL;
@@ -189,8 +188,8 @@ static dr_err_t unsub_run(struct db_writer *w, struct db_job *job)
 {
     struct unsub *u = DR_CONTAINER_OF(job, struct unsub, job);
     const struct dev_unsubscribe *un = u->un;
-    dr_err_t err = dev_find(db_writer_reader(w), u->c->core, un->account, un->device, NULL, false,
-                            &u->found);
+    dr_err_t err =
+        dev_find(db_writer_reader(w), u->c->core, un->account, un->device, NULL, false, &u->found);
 
     u->known = err == DR_OK;
     if (err != DR_OK && err != DR_ERR_NOT_FOUND) {
@@ -357,8 +356,7 @@ static dr_err_t presub_add(struct presub_put *p, const struct dev_presubscriptio
     return err;
 }
 
-dr_err_t dev_presubscriptions_put_start(struct dev_core *core,
-                                        struct dev_presubscriptions_put *put)
+dr_err_t dev_presubscriptions_put_start(struct dev_core *core, struct dev_presubscriptions_put *put)
 {
     struct dev_control *c = core->control;
 
@@ -495,8 +493,7 @@ static dr_err_t value_cache_row(void *data, const struct db_cache *row)
 static dr_err_t value_find_run(struct db_reader *r, struct db_read *read)
 {
     struct value_get *v = DR_CONTAINER_OF(read, struct value_get, read);
-    dr_err_t err =
-        dev_find(r, v->c->core, v->get->account, v->get->device, NULL, false, &v->found);
+    dr_err_t err = dev_find(r, v->c->core, v->get->account, v->get->device, NULL, false, &v->found);
 
     if (err == DR_OK) {
         err = db_cache_get(r, v->get->device, value_cache_row, v);
@@ -532,8 +529,7 @@ static void value_task_done(struct dev_task *task)
     if (dev_cache_get(v->cache, lwm2m_path_pack(&v->uri.path), &row)) {
         int64_t left_ms = row.at_ms + (int64_t)row.max_age_s * 1000 - dr_wall_ms();
         if (left_ms > 0) {
-            value_end(v, DR_OK, lwm2m_format_name(row.ct), row.payload,
-                      (uint32_t)(left_ms / 1000));
+            value_end(v, DR_OK, lwm2m_format_name(row.ct), row.payload, (uint32_t)(left_ms / 1000));
             return;
         }
     }
@@ -571,6 +567,7 @@ dr_err_t dev_value_get_start(struct dev_core *core, struct dev_value_get *get)
                                   .data = v,
                                   .device = get->device,
                                   .account = get->account,
+                                  .accept = LWM2M_CT_NONE,
                                   .uri = strdup(get->path)};
         v->c = c;
         v->get = get;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs on the control loop: ends registrations that ran out while nobody held them, deletes devices,
- * drops what a changed credential had opened, and removes old answers.
+ * Runs on the control loop: ends registrations that ran out while nobody held them, deletes
+ * devices, drops what a changed credential had opened, and removes old answers.
  *
  * A shard watches the lifetimes of what it holds. For a row that ran out, home is asked: held by a
  * shard, it is left alone; else claims for it wait until the row is ended, so that no Update can
@@ -91,7 +91,7 @@ static dr_err_t end_run(struct db_writer *w, struct db_job *job)
     return db_deregister(w, g->device, g->generation, DB_GONE_EXPIRED, dr_wall_ms(), g->event_id);
 }
 
-static void claims_open_start(struct gone *g, struct dev_task *task)
+static void claims_open_start(struct dev_task *task)
 {
     task->kind = DEV_TASK_EXPIRED;
     task->done = claims_open;
@@ -106,7 +106,7 @@ static void end_done(struct db_job *job, dr_err_t err)
         event_publish(g->c, DEV_EVENT_EXPIRED, g);
         dev_requests_fail(g->c, g->device, "DEVICE_REMOVED_REGISTRATION");
     }
-    claims_open_start(g, g->task);
+    claims_open_start(g->task);
 }
 
 static void asked(struct dev_task *task)
@@ -124,7 +124,7 @@ static void asked(struct dev_task *task)
     g->job =
         (struct db_job){.home = c->loop, .run = end_run, .done = end_done, .lane = DB_LANE_ACK};
     if (db_submit(c->db, &g->job) != DR_OK) {
-        claims_open_start(g, task);
+        claims_open_start(task);
     }
 }
 
@@ -170,8 +170,8 @@ static void sweep_done(struct db_read *read, dr_err_t err)
 
     for (size_t i = 0; i < s->n; i++) {
         struct gone *g = s->rows[i];
-        struct dev_task *task = err == DR_OK && !c->stopping ? task_for(g, DEV_TASK_EXPIRE, asked)
-                                                             : NULL;
+        struct dev_task *task =
+            err == DR_OK && !c->stopping ? task_for(g, DEV_TASK_EXPIRE, asked) : NULL;
         if (task == NULL) {
             free(g);
             continue;
@@ -255,7 +255,8 @@ void dev_sweep_start(struct dev_control *c)
 
 /* ---- delete ---- */
 
-struct delete {
+struct delete
+{
     struct gone g;
     struct dev_delete *del;
     bool registered;

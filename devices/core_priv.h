@@ -58,12 +58,12 @@ struct dev_handover;
 /** The message of a claim; part of an operation of the shard that claims. */
 struct dev_claim {
     struct loop_msg msg;
-    struct dev_shard *by;  /**< who claims */
+    struct dev_shard *by; /**< who claims */
     uint64_t hash;
     int64_t account;
-    const char *endpoint; /**< borrowed from the operation */
-    bool wanted;          /**< out: control has requests for it */
-    bool busy;            /**< out: being expired right now; nothing was claimed */
+    const char *endpoint;     /**< borrowed from the operation */
+    bool wanted;              /**< out: control has requests for it */
+    bool busy;                /**< out: being expired right now; nothing was claimed */
     struct dev_handover *got; /**< out: owned; NULL = nobody had it */
 };
 
@@ -96,9 +96,9 @@ struct dev_task {
     /* REQUEST, SUBSCRIBE, VALUE, FORGET */
     enum dev_method method;
     bool observe;
-    bool cache_ok;          /**< a fresh cached value will do */
-    char *uri;              /**< owned */
-    uint16_t content_type;  /**< LWM2M_CT_NONE = not given */
+    bool cache_ok;         /**< a fresh cached value will do */
+    char *uri;             /**< owned */
+    uint16_t content_type; /**< LWM2M_CT_NONE = not given */
     uint16_t accept;
     uint8_t *payload; /**< owned */
     size_t payload_len;

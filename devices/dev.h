@@ -67,9 +67,9 @@ void dev_core_set_engine(struct dev_core *core, unsigned i, struct cx_engine *en
  * done once, later. */
 void dev_core_start(struct dev_core *core, void (*done)(void *data, dr_err_t err), void *data);
 /**
- * Finish what devices wait for, write the cache and last-seen times that are only in memory; @p done
- * once, later. Then close the engines, let their loops run until that is done, and free the core
- * after the last loop has stopped (what comes back meanwhile is dropped).
+ * Finish what devices wait for, write the cache and last-seen times that are only in memory; @p
+ * done once, later. Then close the engines, let their loops run until that is done, and free the
+ * core after the last loop has stopped (what comes back meanwhile is dropped).
  */
 void dev_core_stop(struct dev_core *core, void (*done)(void *data), void *data);
 struct dev_core *dev_core_free(struct dev_core *core);
@@ -145,10 +145,10 @@ struct dev_request {
     int64_t expiry_s;       /**< -1 = default: 2 h, or 3 days in queue mode */
     bool synchronous_cache; /**< a GET may be answered from the cache at once */
     /**
-     * DR_OK: on disk, the answer will come as DEV_EVENT_ANSWER (perhaps before the next turn). DR_ERR_NOT_FOUND: no such
-     * registered device. DR_ERR_INVAL: the path is not among its links. DR_ERR_LIMIT:
-     * DEV_QUEUE_MAX. DR_ERR_EXISTS: async id pending. DR_ERR_READONLY or DR_ERR_NOSPACE: database
-     * refuses writes.
+     * DR_OK: on disk, the answer will come as DEV_EVENT_ANSWER (perhaps before the next turn).
+     * DR_ERR_NOT_FOUND: no such registered device. DR_ERR_INVAL: the path is not among its links.
+     * DR_ERR_LIMIT: DEV_QUEUE_MAX. DR_ERR_EXISTS: async id pending. DR_ERR_READONLY or
+     * DR_ERR_NOSPACE: database refuses writes.
      */
     void (*cb)(struct dev_request *req, dr_err_t err);
     void *data;

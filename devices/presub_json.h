@@ -11,7 +11,8 @@
 
 #include "devices/core_priv.h"
 
-/** {"endpoint-name":…,"endpoint-type":…,"resource-path":[…]} @retval DR_ERR_TOO_LARGE, DR_ERR_NOMEM */
+/** {"endpoint-name":…,"endpoint-type":…,"resource-path":[…]} @retval DR_ERR_TOO_LARGE, DR_ERR_NOMEM
+ */
 DR_CHECK dr_err_t dev_presub_write(const struct dev_presubscription *p, struct dr_dynbuf *out);
 /** @param ret  filled on success; dev_presub_fini() it. @retval DR_ERR_CORRUPT, DR_ERR_NOMEM */
 DR_CHECK dr_err_t dev_presub_read(const char *json, struct dev_presub *ret);

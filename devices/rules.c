@@ -161,12 +161,8 @@ int dev_status_of_code(uint8_t code)
         uint8_t code;
         int status;
     } rows[] = {
-        {CX_NOT_FOUND, 404},
-        {CX_PRECONDITION, 412},
-        {CX_TOO_LARGE, 413},
-        {CX_UNSUPPORTED_FORMAT, 415},
-        {CX_UNAVAILABLE, 503},
-        {CX_CODE(5, 4), 504},
+        {CX_NOT_FOUND, 404},          {CX_PRECONDITION, 412}, {CX_TOO_LARGE, 413},
+        {CX_UNSUPPORTED_FORMAT, 415}, {CX_UNAVAILABLE, 503},  {CX_CODE(5, 4), 504},
     };
 
     for (size_t i = 0; i < DR_ARRAY_LEN(rows); i++) {

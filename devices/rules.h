@@ -51,7 +51,8 @@ struct dev_uri {
 };
 
 /**
- * @retval DR_ERR_PROTO, DR_ERR_RANGE  not a path of one to four numbers, or longer than DEV_PATH_MAX
+ * @retval DR_ERR_PROTO, DR_ERR_RANGE  not a path of one to four numbers, or longer than
+ * DEV_PATH_MAX
  */
 DR_CHECK dr_err_t dev_uri_parse(const char *uri, struct dev_uri *ret);
 

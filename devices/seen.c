@@ -20,9 +20,9 @@
  *   80000005 7a2d41d4 18bcfe5680000001 0000000000000002   00000005 6553f100
  * (the check is a mix of the other fields, so that a torn record is not believed)
  */
-#define MAP_BIT  0x80000000U
-#define MAP_SIZE 24
-#define PUT_SIZE 8
+#define MAP_BIT      0x80000000U
+#define MAP_SIZE     24
+#define PUT_SIZE     8
 #define NAME_MAX_LEN 32
 
 static uint32_t map_check(uint32_t slot, int64_t device, int64_t generation)

@@ -6,8 +6,8 @@
  * Layer: devices.  Threads: a writer belongs to one shard; dev_seen_replay() anywhere while nobody
  * writes.  Memory: one buffer a shard; replay needs 24 bytes a device.
  * Limits: DEV_SEEN_BYTES_MAX a file, then a fresh one begins; DEV_SEEN_SLOTS_MAX.
- * Security: a damaged record ends the reading of its file; times are only moved forward by the store.
- * Spec: none.
+ * Security: a damaged record ends the reading of its file; times are only moved forward by the
+ * store. Spec: none.
  */
 #pragma once
 

@@ -173,8 +173,8 @@ static bool cache_flush_some(struct dev_shard *s)
         uint32_t index = s->dirty[left - 1];
         if (dr_slab_used(&s->regs, index)) {
             struct dev_reg *reg = dev_reg_at(s, index);
-            bool write = (reg->flags & DEV_REG_CACHE_DIRTY) != 0 &&
-                         (reg->flags & DEV_REG_LIVE) != 0;
+            bool write =
+                (reg->flags & DEV_REG_CACHE_DIRTY) != 0 && (reg->flags & DEV_REG_LIVE) != 0;
             if (write && !cache_job_add(c, reg)) {
                 break;
             }
@@ -294,42 +294,46 @@ dr_err_t dev_values_split(struct dev_shard *s, const struct dev_reg *reg,
     return err;
 }
 
-void dev_value_task(struct dev_shard *s, uint32_t index, struct dev_task *task)
+bool dev_value_fresh(struct dev_shard *s, const struct dev_reg *reg, struct dev_task *task)
 {
-    struct dev_reg *reg = dev_reg_at(s, index);
     struct dev_uri uri;
     struct dev_cached v;
-
-    if (dev_uri_parse(task->uri, &uri) != DR_OK ||
-        !dev_cache_get(reg->cache, lwm2m_path_pack(&uri.path), &v)) {
-        dev_task_return(task, DR_ERR_AGAIN);
-        return;
-    }
     bool observed = false;
-    for (uint16_t i = 0; i < reg->n_obs; i++) {
+
+    (void)s;
+    if (dev_uri_parse(task->uri, &uri) != DR_OK ||
+        !dev_cache_get(reg->cache, lwm2m_path_pack(&uri.path), &v) ||
+        (task->accept != LWM2M_CT_NONE && task->accept != v.ct)) {
+        return false;
+    }
+    for (uint16_t i = 0; i < reg->n_obs && !observed; i++) {
         struct lwm2m_path op;
-        observed = observed ||
-                   ((reg->obs[i].flags & DEV_OBS_ON) != 0 &&
-                    lwm2m_path_unpack(reg->obs[i].path, &op) == DR_OK &&
-                    lwm2m_path_has_prefix(&uri.path, &op));
+        observed = (reg->obs[i].flags & DEV_OBS_ON) != 0 &&
+                   lwm2m_path_unpack(reg->obs[i].path, &op) == DR_OK &&
+                   lwm2m_path_has_prefix(&uri.path, &op);
     }
     int64_t age_ms = dr_wall_ms() - v.at_ms;
     if (!observed && age_ms > (int64_t)v.max_age_s * 1000) {
-        dev_task_return(task, DR_ERR_AGAIN);
-        return;
+        return false;
     }
     task->result = malloc(v.payload.len + 1);
     if (task->result == NULL) {
-        dev_task_return(task, DR_ERR_NOMEM);
-        return;
+        return false;
     }
-    memcpy(task->result, v.payload.p, v.payload.len);
+    if (v.payload.len != 0) {
+        memcpy(task->result, v.payload.p, v.payload.len);
+    }
     task->result_len = v.payload.len;
     task->ct = v.ct;
     int64_t left_s = (int64_t)v.max_age_s - age_ms / 1000;
     task->max_age_s = left_s > 0 ? (uint32_t)left_s : 0;
     task->status = 200;
-    dev_task_return(task, DR_OK);
+    return true;
+}
+
+void dev_value_task(struct dev_shard *s, uint32_t index, struct dev_task *task)
+{
+    dev_task_return(task, dev_value_fresh(s, dev_reg_at(s, index), task) ? DR_OK : DR_ERR_AGAIN);
 }
 
 /* ---- Send ---- */
@@ -382,8 +386,7 @@ static void send_tell(void *data, const struct lwm2m_path *path, uint16_t ct,
     for (uint16_t i = 0; i < reg->n_obs; i++) {
         struct lwm2m_path op;
         if ((reg->obs[i].flags & DEV_OBS_OWN) == 0 &&
-            lwm2m_path_unpack(reg->obs[i].path, &op) == DR_OK &&
-            lwm2m_path_has_prefix(path, &op)) {
+            lwm2m_path_unpack(reg->obs[i].path, &op) == DR_OK && lwm2m_path_has_prefix(path, &op)) {
             dev_news_value(t->s, reg, t->reg, dev_key_of(t->s, reg->obs[i].aux), path, ct, payload,
                            0, at_ms);
             told = true;
@@ -459,8 +462,8 @@ void dev_send_process(struct dev_op *op)
                                       .generation = reg->generation,
                                       .updated_at = op->at_ms,
                                       .blob = dr_bytes_of(op->blob, blob.len)};
-    op->job = (struct db_job){
-        .home = s->loop, .run = send_run, .done = send_done, .lane = DB_LANE_ACK};
+    op->job =
+        (struct db_job){.home = s->loop, .run = send_run, .done = send_done, .lane = DB_LANE_ACK};
     if (db_submit(s->db, &op->job) != DR_OK) {
         dev_op_finish(op, CX_UNAVAILABLE);
     }

@@ -4,8 +4,8 @@
  *
  * A token is a keyed hash of the device, the time of its Register and the path, so it needs no
  * memory, cannot be guessed, and is the same after a restart: an observation that is created again
- * replaces itself on the device. Observations are created one at a time for each device, again after
- * each Register, and when the device can be reached.
+ * replaces itself on the device. Observations are created one at a time for each device, again
+ * after each Register, and when the device can be reached.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -132,9 +132,9 @@ static void value_in(struct dev_shard *s, uint32_t index, uint64_t obs_path,
     if (lwm2m_path_unpack(obs_path, &path) != DR_OK) {
         return;
     }
-    dr_err_t err = dev_values_split(s, dev_reg_at(s, index), &path, pdu->content_format,
-                                    dr_bytes_of(pdu->payload, pdu->payload_len), false,
-                                    spread_value, &sp);
+    dr_err_t err =
+        dev_values_split(s, dev_reg_at(s, index), &path, pdu->content_format,
+                         dr_bytes_of(pdu->payload, pdu->payload_len), false, spread_value, &sp);
     if (err != DR_OK) {
         DR_LOG_LIMITED(DR_LOG_WARNING, "devices", 1, "value not taken: %s", dr_err_str(err));
     }
@@ -581,8 +581,8 @@ static void presub_run(struct loop_msg *msg)
     struct dev_shard *s = m->s;
     size_t i = 0;
 
-    while (i < s->n_presubs && (s->presubs[i]->key != m->list->key ||
-                                s->presubs[i]->account != m->list->account)) {
+    while (i < s->n_presubs &&
+           (s->presubs[i]->key != m->list->key || s->presubs[i]->account != m->list->account)) {
         i++;
     }
     if (i < s->n_presubs) {

@@ -154,9 +154,8 @@ void dev_task_answer(struct dev_shard *s, struct dev_reg *reg, struct dev_task *
     bool wants_text = task->accept == LWM2M_CT_NONE || task->accept == LWM2M_CT_TEXT;
 
     task->status = dev_status_of_code(answer->code);
-    task->max_age_s = answer->max_age > 0 && answer->max_age <= UINT32_MAX
-                          ? (uint32_t)answer->max_age
-                          : 0;
+    task->max_age_s =
+        answer->max_age > 0 && answer->max_age <= UINT32_MAX ? (uint32_t)answer->max_age : 0;
     if (observe && task->status == 200 && answer->observe < 0) {
         task->status = 412;
         task->error = "NOT_OBSERVABLE";
@@ -370,8 +369,7 @@ static void exec_done(struct cx_call *call, dr_err_t err, const struct cx_pdu *a
     struct lwm2m_path path = x->uri.path;
     if (cacheable && !lwm2m_format_is_multi((uint16_t)answer->content_format)) {
         dev_value_put(s, index, &path,
-                      answer->content_format < 0 ? LWM2M_CT_TEXT
-                                                 : (uint16_t)answer->content_format,
+                      answer->content_format < 0 ? LWM2M_CT_TEXT : (uint16_t)answer->content_format,
                       dr_bytes_of(answer->payload, answer->payload_len),
                       (uint32_t)(answer->max_age > UINT32_MAX ? UINT32_MAX : answer->max_age),
                       dr_wall_ms());
@@ -388,6 +386,11 @@ void dev_exec_start(struct dev_shard *s, uint32_t index, struct dev_task *task)
 
     if (dev_uri_parse(task->uri, &uri) != DR_OK) {
         dev_task_return(task, DR_ERR_INVAL);
+        return;
+    }
+    if (task->cache_ok && task->method == DEV_GET && uri.query == NULL &&
+        dev_value_fresh(s, reg, task)) {
+        dev_task_return(task, DR_OK);
         return;
     }
     if (s->ending || reg->op != NULL) {

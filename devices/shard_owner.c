@@ -11,8 +11,8 @@
  *                                  calls as moved, packs the registration into the claim
  *     S <-----------claim--------- P (or from home, with nothing inside)
  *
- * It is one block of memory that travels, so no step can fail. P may itself still wait for its claim
- * to come back: then the device is handed on when that has happened. A holder that drops a
+ * It is one block of memory that travels, so no step can fail. P may itself still wait for its
+ * claim to come back: then the device is handed on when that has happened. A holder that drops a
  * registration tells home, which ignores it when somebody else holds the device by then (messages
  * between two loops keep their order). The store orders what shards write by generation.
  */
@@ -363,8 +363,7 @@ static void task_at_home(struct loop_msg *msg)
     struct dev_task *task = DR_CONTAINER_OF(msg, struct dev_task, msg);
     struct dev_shard *home = dev_home(task->core, task->hash);
     bool want = task->kind == DEV_TASK_REQUEST;
-    struct dev_owner *o =
-        owner_get(home, task->hash, want || task->kind == DEV_TASK_EXPIRE);
+    struct dev_owner *o = owner_get(home, task->hash, want || task->kind == DEV_TASK_EXPIRE);
 
     if (task->kind == DEV_TASK_EXPIRE) {
         if (o == NULL || o->shard != DEV_OWNER_NONE) {

@@ -71,16 +71,16 @@ struct dev_reg {
     struct dr_timer timer; /**< end of lifetime and grace */
     struct dev_shard *shard;
     int64_t device, account, generation;
-    int64_t registered_ms; /**< of the last Register; part of observation tokens */
-    cx_peer_t peer;        /**< 0 = no association now */
-    struct dev_op *op;     /**< operation under way */
-    struct dev_claim *heir; /**< claim that waits for the end of op */
-    struct dev_obs *obs;    /**< owned */
+    int64_t registered_ms;   /**< of the last Register; part of observation tokens */
+    cx_peer_t peer;          /**< 0 = no association now */
+    struct dev_op *op;       /**< operation under way */
+    struct dev_claim *heir;  /**< claim that waits for the end of op */
+    struct dev_obs *obs;     /**< owned */
     struct dev_cache *cache; /**< owned */
-    char *name;             /**< owned; endpoint */
-    uint32_t seen_s;        /**< unix seconds of the last uplink that counts */
-    uint32_t heard_s;       /**< of any uplink */
-    uint32_t touched_s;     /**< last_seen of the row */
+    char *name;              /**< owned; endpoint */
+    uint32_t seen_s;         /**< unix seconds of the last uplink that counts */
+    uint32_t heard_s;        /**< of any uplink */
+    uint32_t touched_s;      /**< last_seen of the row */
     uint32_t lifetime_s;
     uint32_t shape;
     uint16_t n_obs, cap_obs;
@@ -145,9 +145,9 @@ struct dev_op {
     struct cx_identity id; /**< name points to endpoint */
     char endpoint[DEV_NAME_MAX + 1];
     struct dev_claim claim;
-    bool claimed;    /**< the place is new here: it goes when the operation fails */
-    bool moved;      /**< it came from another shard: commit with a new generation */
-    bool reread;     /**< NoSec: row read once for its name */
+    bool claimed; /**< the place is new here: it goes when the operation fails */
+    bool moved;   /**< it came from another shard: commit with a new generation */
+    bool reread;  /**< NoSec: row read once for its name */
     /* Register and Update */
     struct dev_change change;
     bool pelion;
@@ -217,7 +217,7 @@ struct dev_shard {
     struct dr_slab owners;
     struct dr_table owner_table;
     struct lwm2m_shapes *shapes;
-    uint32_t ops; /**< under way */
+    uint32_t ops;   /**< under way */
     uint32_t reads; /**< loads of subscriptions under way */
     uint32_t calls; /**< to devices */
 
@@ -351,6 +351,8 @@ void dev_value_put(struct dev_shard *s, uint32_t index, const struct lwm2m_path 
 void dev_cache_mark(struct dev_shard *s, uint32_t index);
 void dev_cache_flush(struct dev_shard *s);
 void dev_touch_flush(struct dev_shard *s);
+/** Answer @p task from the cache: the value is observed or not older than its max-age. */
+bool dev_value_fresh(struct dev_shard *s, const struct dev_reg *reg, struct dev_task *task);
 void dev_value_task(struct dev_shard *s, uint32_t index, struct dev_task *task);
 
 /* ---- news (shard_events.c) ---- */

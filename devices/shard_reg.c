@@ -316,8 +316,8 @@ uint16_t dev_type_intern(struct dev_shard *s, const char *type)
         return (uint16_t)index;
     }
     if (s->n_types == DEV_TYPES_MAX) {
-        DR_LOG_LIMITED(DR_LOG_WARNING, "devices", 1, "more than %d endpoint types, '%s' is not kept",
-                       DEV_TYPES_MAX, type);
+        DR_LOG_LIMITED(DR_LOG_WARNING, "devices", 1,
+                       "more than %d endpoint types, '%s' is not kept", DEV_TYPES_MAX, type);
         return 0;
     }
     char *copy = strdup(type);
@@ -422,7 +422,8 @@ struct dev_shard *dev_shard_free(struct dev_shard *s)
         free(reg->obs);
         free(reg->cache);
     }
-    DR_LIST_EACH_SAFE (it, &s->news) {
+    DR_LIST_EACH_SAFE(it, &s->news)
+    {
         struct dev_news *n = DR_CONTAINER_OF(it, struct dev_news, node);
         dr_list_remove(it);
         free(n->payload);

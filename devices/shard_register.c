@@ -283,8 +283,7 @@ static dr_err_t op_keep(struct dev_op *op, const struct dev_uplink *up)
     struct dr_wr wr = dr_wr_of(op->kept, size);
     dr_wr_put_bytes(&wr, up->body);
     for (size_t i = 0; i < up->n_query; i++) {
-        op->query[i] =
-            (struct lwm2m_str){.ptr = (const char *)wr.p, .len = up->query[i].len};
+        op->query[i] = (struct lwm2m_str){.ptr = (const char *)wr.p, .len = up->query[i].len};
         dr_wr_put(&wr, up->query[i].ptr, up->query[i].len);
     }
     op->up = (struct dev_uplink){.query = op->query,
@@ -403,16 +402,11 @@ static void change_apply(struct dev_shard *s, uint32_t index, struct dev_change 
     if (c->has_own && (c->n_own != 0 || (reg->flags & DEV_REG_PELION) == 0)) {
         dev_obs_own_set(reg, c->own, c->n_own);
     }
-    struct dr_bytes values = dev_cache_bytes(c->values);
-    if (values.len != 0) {
-        for (size_t i = 0; i < DEV_CACHE_VALUES_MAX; i++) {
-            struct dev_cached v;
-            if (!dev_cache_at(c->values, i, &v)) {
-                break;
-            }
-            (void)dev_cache_put(&reg->cache, &v);
+    struct dev_cached v;
+    for (size_t i = 0; dev_cache_at(c->values, i, &v); i++) {
+        if (dev_cache_put(&reg->cache, &v) == DR_OK) {
+            dev_cache_mark(s, index);
         }
-        dev_cache_mark(s, index);
     }
 }
 
@@ -583,7 +577,8 @@ static void on_register(struct dev_shard *s, const struct cx_inbound *in)
     char endpoint[DEV_NAME_MAX + 1];
     uint8_t code = register_name(s, &id, r.ep, endpoint);
     if (code != 0) {
-        DR_LOG_LIMITED(DR_LOG_INFO, "devices", 5, "registration refused: name is not the credential's");
+        DR_LOG_LIMITED(DR_LOG_INFO, "devices", 5,
+                       "registration refused: name is not the credential's");
         answer(s, in->exchange, code);
         return;
     }
@@ -639,7 +634,8 @@ static dr_err_t sub_row(void *data, const struct db_subscription *row)
     struct dev_loaded *l = data;
     struct lwm2m_path path;
 
-    if (l->n_subs == DEV_OBS_MAX || lwm2m_path_parse(row->path, strlen(row->path), &path) != DR_OK) {
+    if (l->n_subs == DEV_OBS_MAX ||
+        lwm2m_path_parse(row->path, strlen(row->path), &path) != DR_OK) {
         return DR_OK;
     }
     if ((l->n_subs & (l->n_subs - 1)) == 0) { /* 0, 1, 2, 4, 8 … */
@@ -739,7 +735,8 @@ static dr_err_t credential_check(struct db_reader *r, const struct dev_op *op, b
     struct psk_check c = {.id = op->id.credential, .version = op->id.version};
 
     for (int use = DB_PSK_OPERATOR; use <= DB_PSK_BOOTSTRAPPED; use++) {
-        dr_err_t err = db_psk_get(r, op->id.account, op->endpoint, (enum db_psk_use)use, psk_row, &c);
+        dr_err_t err =
+            db_psk_get(r, op->id.account, op->endpoint, (enum db_psk_use)use, psk_row, &c);
         if (err != DR_OK && err != DR_ERR_NOT_FOUND) {
             return err;
         }
@@ -1063,7 +1060,8 @@ static void update_commit(struct dev_op *op)
     op->account = reg->account;
     op->generation = reg->generation;
     if ((op->change.mask & DB_REGISTRATION_BINDING) != 0) {
-        size_t len = lwm2m_binding_format(op->change.binding, dev_reg_version(reg), op->binding_text);
+        size_t len =
+            lwm2m_binding_format(op->change.binding, dev_reg_version(reg), op->binding_text);
         op->binding_text[len] = '\0';
     }
     op->job = (struct db_job){
@@ -1228,7 +1226,8 @@ static void known_uplink(struct dev_shard *s, uint32_t index, const struct cx_in
 
 /* A message for a device that is not here: claim it, or read who it is. */
 static void unknown_uplink(struct dev_shard *s, const struct cx_inbound *in, enum dev_op_kind kind,
-                           int64_t device, const struct cx_identity *id, const struct dev_uplink *up)
+                           int64_t device, const struct cx_identity *id,
+                           const struct dev_uplink *up)
 {
     size_t len = strlen(id->name);
 
