@@ -97,8 +97,8 @@ static bool request_copy(struct cx_fetch *f, const struct cx_observed *o)
     return true;
 }
 
-static struct cx_fetch *fetch_new(struct cx_msg *m, const struct cx_pdu *pdu,
-                                  const struct cx_observed *o)
+static struct cx_fetch *fetch_make(struct cx_msg *m, const struct cx_pdu *pdu,
+                                   const struct cx_observed *o)
 {
     struct cx_fetch *f = calloc(1, sizeof *f);
     if (f == NULL) {
@@ -117,12 +117,12 @@ static struct cx_fetch *fetch_new(struct cx_msg *m, const struct cx_pdu *pdu,
     return f;
 }
 
-bool cx_fetch_start(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu)
+struct cx_fetch *cx_fetch_new(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu)
 {
     struct cx_block b;
     if (cx_block_decode(pdu->block2, &b) != DR_OK || b.num != 0 || !b.more || pdu->code >> 5 != 2 ||
         pdu->payload_len != b.size || m->ops->observed == NULL) {
-        return false;
+        return NULL;
     }
     struct cx_observed o;
     o.n_opts = 0;
@@ -130,24 +130,32 @@ bool cx_fetch_start(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *p
     o.payload_len = 0;
     o.code = CX_GET;
     if (!m->ops->observed(m->data, p, pdu, &o)) {
-        return false;
+        return NULL;
     }
     dr_assert(o.n_opts <= CX_OBSERVED_OPTS_MAX && (o.code == CX_GET || o.code == CX_FETCH));
     struct cx_mwork *w = cx_msg_work(m, p);
     if (w == NULL) {
-        return false;
+        return NULL;
     }
-    struct cx_fetch *f = w->n_fetches < CX_FETCHES_PER_PEER_MAX ? fetch_new(m, pdu, &o) : NULL;
+    struct cx_fetch *f = w->n_fetches < CX_FETCHES_PER_PEER_MAX ? fetch_make(m, pdu, &o) : NULL;
     if (f == NULL) {
         cx_msg_work_tidy(m, w);
-        return false;
+        return NULL;
     }
     f->work = w;
     dr_list_push_back(&w->fetches, &f->node);
     w->n_fetches++;
+    return f;
+}
+
+void cx_fetch_start(struct cx_fetch *f)
+{
+    dr_assert(f != NULL && f->work != NULL);
+    struct cx_msg *m = f->m;
+    struct cx_mwork *w = f->work;
+
     cx_call_push_front(m, w, &f->call);
     cx_msg_work_tidy(m, w);
-    return true;
 }
 
 /* spec: RFC7641#3.4; without numbers the later arrival is the newer */

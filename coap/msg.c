@@ -320,8 +320,10 @@ static void notification_input(struct cx_msg *m, struct cx_mpeer *p, const struc
     }
     m->stats->notifications++;
     cx_fetch_abort(m, p, pdu);
-    if (cx_fetch_start(m, p, pdu)) {
+    struct cx_fetch *fetch = cx_fetch_new(m, p, pdu);
+    if (fetch != NULL) {
         acknowledge(m, p, pdu, hash, true);
+        cx_fetch_start(fetch);
         return;
     }
     bool taken = m->ops->notify(m->data, p, pdu);

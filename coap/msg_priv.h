@@ -38,6 +38,7 @@
 #define CX_MPEER_TAG 1u
 
 struct cx_exch;
+struct cx_fetch;
 struct cx_tx;
 
 /** Lists of what is under way with one peer. */
@@ -289,8 +290,10 @@ void cx_rx_fini(struct cx_rx *rx);
 
 /* ---- fetch.c ---- */
 
-/** A notification that is the first block of its body; false: deliver it as it is. */
-bool cx_fetch_start(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu);
+/** A notification that is the first block of its body; NULL: deliver it as it is. */
+struct cx_fetch *cx_fetch_new(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu);
+/** Ask for the rest; @p f is the layer's from then on. */
+void cx_fetch_start(struct cx_fetch *f);
 /** A newer notification with this token has come. */
 void cx_fetch_abort(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu);
 /** Free the fetches of a peer that goes; their calls have been withdrawn. */
