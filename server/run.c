@@ -245,7 +245,7 @@ static dr_err_t make_loops(struct srv *s)
     dr_err_t err = loop_new("control", &s->control);
 
     for (unsigned i = 0; err == DR_OK && i < s->n_shards; i++) {
-        char name[LOOP_NAME_MAX + 1];
+        char name[24];
         (void)snprintf(name, sizeof name, "shard-%u", i);
         err = loop_new(name, &s->shards[i].loop);
     }
