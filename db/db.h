@@ -132,7 +132,8 @@ struct db_job {
  */
 DR_CHECK dr_err_t db_submit(struct db *db, struct db_job *job);
 
-/** Read inside the writer's transaction, its own changes included. */
+/** Read inside the writer's transaction, its own changes included (but not in counts, which come
+ * from counters that are written at the commit). */
 struct db_reader *db_writer_reader(struct db_writer *w);
 
 /* ---- reading ---- */
