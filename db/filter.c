@@ -491,7 +491,7 @@ static bool can_drive(const struct cond *c)
     if (c->op == DB_OP_LTE || c->op == DB_OP_GTE) {
         return !f->partial;
     }
-    if (c->op != DB_OP_EQ && c->op != DB_OP_IN) {
+    if ((c->op != DB_OP_EQ && c->op != DB_OP_IN) || c->n == 0) {
         return false;
     }
     for (size_t i = 0; i < c->n && f->partial; i++) {
