@@ -281,6 +281,15 @@ static void plain_input(struct cx_engine *e, struct cx_endpoint *ep, const struc
     cx_engine_message(e, p, d->data, d->len);
 }
 
+void cx_engine_datagram(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d)
+{
+    if (ep->proto == CX_PROTO_DTLS) {
+        cx_engine_dtls_input(e, ep, d);
+    } else {
+        plain_input(e, ep, d);
+    }
+}
+
 /* Handshakes may use all the time that the loop would sleep, and their share of the rest. */
 static void turn_begin(struct cx_engine *e)
 {
@@ -312,10 +321,8 @@ static void read_batches(struct cx_engine *e, struct cx_endpoint *ep)
             if (d == NULL) {
                 continue;
             }
-            if (ep->proto == CX_PROTO_DTLS) {
-                cx_engine_dtls_input(e, ep, d);
-            } else {
-                plain_input(e, ep, d);
+            if (e->filter == NULL || cx_filter_in(e->filter, ep, d)) {
+                cx_engine_datagram(e, ep, d);
             }
         }
     }
@@ -413,6 +420,7 @@ static void finish_close(struct cx_engine *e)
     loop_idle_remove(&e->idle);
     loop_timer_stop(&e->sweep);
     dr_timer_cancel(loop_wheel(e->loop), &e->wake);
+    e->filter = cx_filter_free(e->filter);
     loop_post(e->loop, &e->close_msg, close_report);
 }
 
@@ -571,6 +579,9 @@ dr_err_t cx_engine_adopt(struct cx_engine *e, int fd, enum cx_proto proto)
         return err;
     }
     e->n_socks++;
+    if (e->filter != NULL) {
+        cx_sock_set_filter(ep->sock, cx_filter_out, e->filter);
+    }
     if (cx_sock_rcvbuf(ep->sock) < RCVBUF_SMALL) {
         dr_log(DR_LOG_WARNING, "coap",
                "receive buffer is only %d bytes, raise net.core.rmem_max or give CAP_NET_ADMIN",

@@ -246,6 +246,8 @@ bool cx_peer_addr(const struct cx_engine *e, cx_peer_t peer, union cx_addr *ret)
 /** End an association at once (revoked, deleted): close_notify, calls complete with DR_ERR_GONE,
  * later peer_gone. */
 void cx_peer_close(struct cx_engine *e, cx_peer_t peer);
+/** As cx_peer_close, but the other side is told nothing, as after a crash of ours. */
+void cx_peer_abandon(struct cx_engine *e, cx_peer_t peer);
 /** Calls under way and queued complete with DR_ERR_MOVED; the peer itself stays. */
 void cx_peer_calls_moved(struct cx_engine *e, cx_peer_t peer);
 
@@ -302,6 +304,30 @@ struct cx_security *cx_security_ref(struct cx_security *s);
 struct cx_security *cx_security_unref(struct cx_security *s);
 /** New handshakes use @p security from now on. */
 void cx_engine_reload(struct cx_engine *e, struct cx_security *security);
+
+/* ---- bad wires, for simulators and tests ---- */
+
+enum cx_verdict {
+    CX_PASS,
+    CX_DROP,
+    CX_DUPLICATE, /**< now, and once more after a while */
+    CX_HOLD,      /**< only after a while, so that later ones overtake it */
+};
+/** "A while": the next datagrams of a busy socket overtake. */
+#define CX_HOLD_MS  20u
+/** Datagrams held at a time; above that one passes, or is not repeated. */
+#define CX_HELD_MAX 1024u
+/**
+ * Decide on one datagram as it is on the wire. Must call nothing of the engine.
+ * @param out    of ours, or read from the socket
+ * @param bytes  borrowed for the call
+ */
+typedef enum cx_verdict cx_filter_fn(void *data, bool out, const uint8_t *bytes, size_t len);
+/**
+ * Ask @p fn about every datagram from now on; NULL = none (what is held still comes).
+ * @retval DR_ERR_NOMEM
+ */
+DR_CHECK dr_err_t cx_engine_set_filter(struct cx_engine *e, cx_filter_fn *fn, void *data);
 
 /** Counters of one engine, for /metrics and the simulator; monotonic. */
 struct cx_stats {

@@ -94,7 +94,7 @@ bool cx_peer_addr(const struct cx_engine *e, cx_peer_t peer, union cx_addr *ret)
     return p != NULL;
 }
 
-void cx_peer_close(struct cx_engine *e, cx_peer_t peer)
+static void end_by_owner(struct cx_engine *e, cx_peer_t peer, bool goodbye)
 {
     dr_assert(e != NULL);
     loop_assert_current(e->loop);
@@ -107,10 +107,20 @@ void cx_peer_close(struct cx_engine *e, cx_peer_t peer)
         cx_engine_dtls_cancel_peer(e, p);
         return;
     }
-    if (p->assoc != 0) {
+    if (p->assoc != 0 && goodbye) {
         cx_engine_dtls_goodbye(e, p);
     }
     cx_engine_end_peer(e, p, CX_GONE_CLOSED);
+}
+
+void cx_peer_close(struct cx_engine *e, cx_peer_t peer)
+{
+    end_by_owner(e, peer, true);
+}
+
+void cx_peer_abandon(struct cx_engine *e, cx_peer_t peer)
+{
+    end_by_owner(e, peer, false);
 }
 
 void cx_peer_calls_moved(struct cx_engine *e, cx_peer_t peer)

@@ -73,6 +73,8 @@ struct cx_half {
     bool driving; /* cx_half_drive is on the stack */
 };
 
+struct cx_filter;
+
 struct cx_engine {
     struct loop *loop;
     struct cx_engine_config config; /* limits filled in */
@@ -84,7 +86,8 @@ struct cx_engine {
     unsigned n_socks;
     uint64_t now_ms; /* of this turn */
 
-    uint8_t *out; /* room reserved between out_begin and out_end */
+    struct cx_filter *filter; /* owned; NULL but in simulators and tests */
+    uint8_t *out;             /* room reserved between out_begin and out_end */
 
     struct loop_idle idle;
     struct dr_timer wake; /* for the message layer's deadline */
@@ -119,6 +122,16 @@ void cx_engine_message(struct cx_engine *e, struct cx_peer *p, const uint8_t *by
 void cx_engine_connected(struct cx_engine *e, struct cx_connecting *c, dr_err_t err);
 /** Free a peer that was never live. */
 void cx_engine_drop_peer(struct cx_engine *e, struct cx_peer *p);
+
+/** One datagram that was read; its bytes may be changed. */
+void cx_engine_datagram(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d);
+
+/** Filter of what is read: false = not now. */
+bool cx_filter_in(struct cx_filter *f, struct cx_endpoint *ep, const struct cx_dgram *d);
+/** Filter of what is sent, a cx_sock_filter_fn. */
+bool cx_filter_out(void *filter, const uint8_t *bytes, size_t len, const struct cx_flow *flow);
+/** What is held is lost. NULL is allowed. @return NULL */
+struct cx_filter *cx_filter_free(struct cx_filter *f);
 
 DR_CHECK dr_err_t cx_engine_dtls_init(struct cx_engine *e);
 void cx_engine_dtls_fini(struct cx_engine *e);

@@ -37,6 +37,8 @@ struct cx_sock {
 
     unsigned tx_head, tx_count; /* slots [head, head + count) wait, modulo CX_TX_SLOTS_MAX */
     bool tx_blocked;
+    cx_sock_filter_fn *filter;
+    void *filter_data;
 
     struct cx_sock_stats stats;
 
@@ -421,6 +423,13 @@ static void set_source(struct cx_sock *s, struct msghdr *m, struct slot *x,
     }
 }
 
+void cx_sock_set_filter(struct cx_sock *s, cx_sock_filter_fn *fn, void *data)
+{
+    dr_assert(s != NULL);
+    s->filter = fn;
+    s->filter_data = data;
+}
+
 void cx_sock_commit(struct cx_sock *s, size_t len, const struct cx_flow *flow)
 {
     dr_assert(s != NULL && flow != NULL && len <= CX_DGRAM_MAX && s->tx_count < CX_TX_SLOTS_MAX);
@@ -428,6 +437,9 @@ void cx_sock_commit(struct cx_sock *s, size_t len, const struct cx_flow *flow)
     struct slot *x = &s->tx[i];
     struct msghdr *m = &s->tx_msgs[i].msg_hdr;
 
+    if (s->filter != NULL && !s->filter(s->filter_data, s->tx_bytes[i], len, flow)) {
+        return;
+    }
     if (s->family == AF_INET) {
         x->name.in4.sin_family = AF_INET;
         x->name.in4.sin_port = flow->remote_port;

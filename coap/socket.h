@@ -93,6 +93,12 @@ struct cx_dgram *cx_sock_dgram(struct cx_sock *s, unsigned i);
 uint8_t *cx_sock_reserve(struct cx_sock *s);
 /** Queue the @p len bytes in the reserved room for @p flow; sends when CX_BATCH wait. */
 void cx_sock_commit(struct cx_sock *s, size_t len, const struct cx_flow *flow);
+/** May these bytes go to @p flow now? */
+typedef bool cx_sock_filter_fn(void *data, const uint8_t *bytes, size_t len,
+                               const struct cx_flow *flow);
+/** Ask @p fn in each cx_sock_commit; NULL = no more. */
+void cx_sock_set_filter(struct cx_sock *s, cx_sock_filter_fn *fn, void *data);
+
 /**
  * Send what waits.
  * @return true when nothing waits any more; false: call again when the socket is writable
