@@ -59,6 +59,7 @@ struct conds {
     size_t n;
     struct value *values; /* owned */
     size_t n_values;
+    bool none; /* IN of nothing: no row can match */
 };
 
 struct list {
@@ -305,6 +306,7 @@ static dr_err_t read_cond(const struct list *l, const struct db_cond *in, struct
     if (kind == FILTER_STATE && (c->op == DB_OP_NEQ || c->op == DB_OP_NIN)) {
         complement_states(cs, c);
     }
+    cs->none = cs->none || (c->op == DB_OP_IN && c->n == 0);
     if (c->op == DB_OP_IN && c->n == 1) {
         c->op = DB_OP_EQ;
     }
@@ -319,6 +321,7 @@ static dr_err_t read_conds(enum db_list list, const struct db_cond *in, size_t n
     dr_err_t err = DR_OK;
 
     cs->n = 0;
+    cs->none = false;
     cs->n_values = 0;
     cs->values = NULL;
     for (size_t i = 0; i < n; i++) {
@@ -648,10 +651,13 @@ dr_err_t filter_ids(struct db_reader *r, enum db_list list, const struct db_quer
     struct conds cs;
     dr_err_t err = read_conds(list, query->conds, query->n_conds, &cs, reterr);
 
-    if (err == DR_OK) {
-        err = run_ids(r, &lists[list], query, &cs, fn, data);
-        free(cs.values);
+    if (err != DR_OK) {
+        return err;
     }
+    if (!cs.none) {
+        err = run_ids(r, &lists[list], query, &cs, fn, data);
+    }
+    free(cs.values);
     return err;
 }
 
@@ -763,7 +769,10 @@ dr_err_t filter_count(struct db_reader *r, enum db_list list, const struct db_qu
         return err;
     }
     err = DR_ERR_UNSUPPORTED;
-    if (lists[list].counters) {
+    if (cs.none) {
+        *ret = 0;
+        err = DR_OK;
+    } else if (lists[list].counters) {
         err = count_kept(r, query->account, &cs, ret);
     }
     if (err == DR_ERR_UNSUPPORTED) {
