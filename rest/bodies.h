@@ -70,6 +70,9 @@ DR_CHECK dr_err_t rest_account_body_parse(const json_t *json, struct rest_arena 
 
 /* ---- /v2/device-requests ---- */
 
+/** A payload of DEV_PAYLOAD_MAX in base64 and the rest of the body. */
+#define REST_DEVICE_REQUEST_BODY_MAX (DEV_PAYLOAD_MAX / 3 * 4 + 16384)
+
 struct rest_device_request {
     enum dev_method method;
     const char *uri;

@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "rest/json.h"
 #include "rest/rest_priv.h"
+#include "rest/wait.h"
 
 #define BUCKETS        256
 #define SWEEP_MS       10000
@@ -346,17 +347,20 @@ static void event_seen(void *data, const struct dev_event *ev)
     struct rest_hub *hub = data;
     bool owned =
         ev->owner_key != 0 && (ev->kind == DEV_EVENT_VALUE || ev->kind == DEV_EVENT_ANSWER);
-    struct rest_channel *owner = owned ? owner_channel(hub, ev) : NULL;
-
-    if (owned && (owner == NULL || owner->account != ev->account)) {
-        return;
-    }
     dr_dynbuf_reset(&hub->scratch);
     struct rest_json j = rest_json_of(&hub->scratch);
     enum rest_list list = event_write(&j, ev);
     if (dr_dynbuf_err(&hub->scratch) != DR_OK) {
         DR_LOG_LIMITED(DR_LOG_WARNING, "rest", 1, "event of '%s' is too large to be told",
                        ev->endpoint == NULL ? "" : ev->endpoint);
+        return;
+    }
+    const struct dr_bytes json = {.p = hub->scratch.p, .len = hub->scratch.len};
+    if (ev->kind == DEV_EVENT_ANSWER && rest_wait_take(hub->rest, ev, json)) {
+        return;
+    }
+    struct rest_channel *owner = owned ? owner_channel(hub, ev) : NULL;
+    if (owned && (owner == NULL || owner->account != ev->account)) {
         return;
     }
     bool alone = ev->kind == DEV_EVENT_ANSWER && ev->status >= 500;

@@ -114,6 +114,7 @@ static const struct rest_routes *const all_routes[] = {
     &rest_v2_notification_routes,
     &rest_v2_device_requests_routes,
     &rest_v3_devices_routes,
+    &rest_v3_device_requests_routes,
     &rest_v2_subscriptions_routes,
     &rest_v2_endpoints_routes,
     &rest_v3_device_events_routes,
@@ -168,6 +169,7 @@ dr_err_t rest_new(const struct rest_config *config, struct rest **ret, struct dr
     rest->loop = config->control;
     rest->db = config->db;
     rest->devices = config->devices;
+    dr_list_init(&rest->waits);
     dr_hash_key_init(&rest->hash_key);
     dr_err_t err = dr_idgen_init(&rest->ids, NULL, NULL);
     if (err != DR_OK) {

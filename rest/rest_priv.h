@@ -44,6 +44,8 @@ struct rest {
     struct dr_hash_key hash_key;
     struct rest_count counts[REST_COUNTS_MAX];
     struct rest_hub *hub;
+    struct dr_list waits; /**< struct rest_wait */
+    uint32_t n_waits;
     bool backup_running;
     unsigned closing; /**< servers still open */
     void (*close_done)(void *data);
@@ -81,6 +83,7 @@ void rest_async_id_make(char out[DEV_ASYNC_ID_MAX + 1]);
 /* route tables of the services */
 extern const struct rest_routes rest_health_routes;
 extern const struct rest_routes rest_v3_devices_routes;
+extern const struct rest_routes rest_v3_device_requests_routes;
 extern const struct rest_routes rest_v3_device_events_routes;
 extern const struct rest_routes rest_v3_api_keys_routes;
 extern const struct rest_routes rest_v3_accounts_routes;

@@ -179,11 +179,8 @@ static void request_post(struct rest_req *req)
     op_start(op);
 }
 
-/* A payload of DEV_PAYLOAD_MAX in base64 and the rest of the body. */
-#define REQUEST_BODY_MAX (DEV_PAYLOAD_MAX / 3 * 4 + 16384)
-
 static const struct rest_route routes[] = {
-    {REST_POST, REST_WRITE, "/v2/device-requests/{}", request_post, REQUEST_BODY_MAX},
+    {REST_POST, REST_WRITE, "/v2/device-requests/{}", request_post, REST_DEVICE_REQUEST_BODY_MAX},
 };
 
 const struct rest_routes rest_v2_device_requests_routes = {routes, DR_ARRAY_LEN(routes)};

@@ -42,10 +42,9 @@ def make_sim(tmp_path):
 
     def make(server, devices, *options, import_keys=True):
         master = tmp_path / "master.hex"
+        master.write_text(harness.MASTER + "\n")
         if import_keys:
             server.import_psks(devices)
-        else:
-            master.write_text(harness.MASTER + "\n")
         sim = harness.Sim(harness.coaps(server), devices, "--psk-master-file", master, *options,
                           log=tmp_path / "sim.log")
         made.append(sim)

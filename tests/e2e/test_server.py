@@ -174,7 +174,7 @@ def test_a_database_of_a_newer_version_is_refused(make_server):
 def test_a_full_disk_refuses_writes_and_loses_nothing(tmp_path, make_sim):
     mount = tmp_path / "small"
     mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(mount)], check=False,
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(mount)], check=False,
                       capture_output=True).returncode != 0:
         pytest.skip("cannot mount a small file system here")
     server = Server(mount / "data", "--disk-min-free", "1")
