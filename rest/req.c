@@ -65,18 +65,31 @@ void rest_req_gone(struct rest_req *req)
     }
 }
 
+/* The parser does not look at a suspended connection: watch for its end ourselves. */
+static void hangup_watch(struct rest_req *req)
+{
+    if (loop_fd_open(http_of(req)->loop, &req->watch, req->conn->fd, hangup) != DR_OK ||
+        loop_fd_set(&req->watch, LOOP_HANGUP) != DR_OK) {
+        loop_fd_close(&req->watch);
+    }
+}
+
 static void suspend(struct rest_req *req)
 {
     req->suspended = true;
     http_of(req)->suspended++;
     MHD_suspend_connection(req->mhd);
-    if (req->gone == NULL) {
-        return;
+    if (req->gone != NULL) {
+        hangup_watch(req);
     }
-    /* the parser does not look at a suspended connection: watch for its end ourselves */
-    if (loop_fd_open(http_of(req)->loop, &req->watch, req->conn->fd, hangup) != DR_OK ||
-        loop_fd_set(&req->watch, LOOP_HANGUP) != DR_OK) {
-        loop_fd_close(&req->watch);
+}
+
+void rest_req_on_gone(struct rest_req *req, void (*gone)(struct rest_req *req))
+{
+    dr_assert(req != NULL && gone != NULL && req->gone == NULL);
+    req->gone = gone;
+    if (req->suspended) {
+        hangup_watch(req);
     }
 }
 

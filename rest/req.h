@@ -56,8 +56,9 @@ struct rest_req {
 
     /** The handler's own. */
     void *op;
-    /** Set before the handler returns without an answer: the client hung up or the server stops.
-     * Called once at most; the handler then answers soon (nobody may read it). */
+    /** The client hung up or the server stops. Set before the handler returns without an answer, or
+     * by rest_req_on_gone() later. Called once at most; the handler then answers soon (nobody may
+     * read it). */
     void (*gone)(struct rest_req *req);
     /** Last call of all, once: @p ok when the last byte of the answer was handed to the network. */
     void (*sent)(struct rest_req *req, bool ok);
@@ -77,6 +78,9 @@ struct rest_req {
     uint64_t file_size;
     uint64_t flush_at; /**< TLS: sent is called when so many bytes have left */
 };
+
+/** Set req->gone of a request that may be waiting already. */
+void rest_req_on_gone(struct rest_req *req, void (*gone)(struct rest_req *req));
 
 /** Value of a request header, or NULL. */
 const char *rest_req_header(const struct rest_req *req, const char *name);

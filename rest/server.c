@@ -124,7 +124,7 @@ static void conn_add(struct rest_http *http, int fd)
         }
         rest_tls_on_written(conn->tls, tls_written);
         conn->fd = plain;
-        conn->deadline_ms = loop_now_ms(http->loop) + REST_HANDSHAKE_MS;
+        conn->deadline_ms = loop_now_ms(http->loop) + http->config.handshake_ms;
     }
     conn->parsing = true;
     dr_list_push_front(&http->conns, &conn->node);
@@ -381,6 +381,7 @@ static void defaults(struct rest_http_config *c)
     c->connections_max = c->connections_max == 0 ? REST_CONNECTIONS_MAX : c->connections_max;
     c->header_ms = c->header_ms == 0 ? REST_HEADER_MS : c->header_ms;
     c->body_ms = c->body_ms == 0 ? REST_BODY_MS : c->body_ms;
+    c->handshake_ms = c->handshake_ms == 0 ? REST_HANDSHAKE_MS : c->handshake_ms;
     c->body_max = c->body_max == 0 ? REST_BODY_MAX : c->body_max;
 }
 

@@ -54,7 +54,7 @@ struct rest_http_config {
     bool (*authorise)(struct rest_req *req);
     /* 0 = default */
     uint32_t connections_max; /**< (REST_CONNECTIONS_MAX) */
-    uint32_t header_ms, body_ms;
+    uint32_t header_ms, body_ms, handshake_ms;
     size_t body_max; /**< (REST_BODY_MAX) */
 };
 

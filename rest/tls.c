@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -63,6 +63,8 @@ dr_err_t rest_tls_context(const char *cert, const char *key, SSL_CTX **ret,
 {
     dr_assert(cert != NULL && key != NULL && ret != NULL);
     ERR_clear_error();
+    /* OpenSSL writes to sockets without MSG_NOSIGNAL */
+    (void)signal(SIGPIPE, SIG_IGN);
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (ctx == NULL) {
         return DR_ERR_NOMEM;

@@ -19,7 +19,8 @@
 struct loop;
 struct rest_tls;
 
-/** @retval DR_ERR_CRYPTO  cannot be read, or they do not belong together */
+/** Makes the process ignore SIGPIPE. @retval DR_ERR_CRYPTO  cannot be read, or they do not belong
+ * together */
 DR_CHECK dr_err_t rest_tls_context(const char *cert, const char *key, SSL_CTX **ret,
                                    struct dr_errinfo *reterr);
 

@@ -124,7 +124,7 @@ static void queued(struct dev_request *request, dr_err_t err)
     }
     struct loop *loop = rest_of(req)->loop;
     dr_timer_start(loop_wheel(loop), &op->timer, loop_now_ms(loop) + op->wait_ms);
-    req->gone = hung_up;
+    rest_req_on_gone(req, hung_up);
 }
 
 static void request_post(struct rest_req *req)
