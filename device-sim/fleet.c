@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device is a small state machine:
+ * A device is a state machine, device_states below:
  *
- *     IDLE → CONNECTING → CONNECTED → REGISTERING → REGISTERED ⇄ (Update, notification, answers)
- *       ↑________________________________|  error: again, up to SIM_ATTEMPTS_MAX times, then FAILED
+ *     OFF -> CONNECTING -> CONNECTED -> REGISTERING -> REGISTERED <-> Update, notification, answers
+ *      ^                       |                        |      ^
+ *      |                       +------> RESUMING -------|------+   the registration is still there
+ *      +------ an error, a reboot, another address <----+
  *
- * The window is a fixed number of message slots; a handshake takes one too. pump() runs once a turn
- * of the loop and gives free slots to: devices with something to do of their own (todo ring),
- * devices that never registered, the scenario.
+ * After an error it tries again, from the handshake, up to SIM_ATTEMPTS_MAX times in a row, then it
+ * has FAILED. The window is a fixed number of message slots; a handshake takes one too. When an
+ * association is dropped, device.life grows: what was under way then only gives its slot back.
  */
 #include "device-sim/fleet.h"
 
@@ -19,332 +21,109 @@
 #include <openssl/hmac.h>
 
 #include "base/clock.h"
-#include "base/loop.h"
-#include "base/rand.h"
+#include "base/sm.h"
 #include "base/text.h"
-#include "device-sim/stack.h"
+#include "device-sim/fleet_priv.h"
+#include "lwm2m/format.h"
 
-#define KEY_LEN  16
-#define TICK_MS  5
-#define RETRY_MS 1000
-#define NOTIFY_MS                                                                                  \
-    1000 /* an observed resource changes so often, unless the scenario notifies at its own pace */
-#define DRAIN_MS 5000
+#define KEY_LEN        16
+#define RETRY_MS       1000
+#define REBOOT_MS      500 /* so that the answer to the command gets out */
+#define MOVES_PER_TURN 8   /* after that many moves a device is at its first address again */
 
-enum state { IDLE, CONNECTING, CONNECTED, REGISTERING, REGISTERED, FAILED };
-enum kind { KIND_HANDSHAKE, KIND_REGISTER, KIND_UPDATE, KIND_DEREGISTER, KIND_NOTIFY };
-enum phase { PHASE_REGISTER, PHASE_RUN, PHASE_DRAIN, PHASE_OVER };
+#define TO(state) DR_SM_TO(DEVICE_##state)
 
-struct observation {
-    struct observation *next;  /* of the device */
-    uint32_t device, position; /* in fleet->observations */
-    uint32_t sequence;
-    int32_t content_format;
-    uint16_t path[4];
-    uint8_t depth, token_len;
-    uint8_t token[CX_TOKEN_MAX];
-    bool busy;
+static const struct dr_sm_state device_states[] = {
+    [DEVICE_OFF] = {.name = "off", .to = TO(CONNECTING) | TO(OFF) | TO(FAILED)},
+    [DEVICE_CONNECTING] = {.name = "connecting", .to = TO(CONNECTED) | TO(OFF) | TO(FAILED)},
+    [DEVICE_CONNECTED] = {.name = "connected",
+                          .to = TO(REGISTERING) | TO(RESUMING) | TO(OFF) | TO(FAILED)},
+    [DEVICE_REGISTERING] = {.name = "registering", .to = TO(REGISTERED) | TO(OFF) | TO(FAILED)},
+    [DEVICE_RESUMING] = {.name = "resuming",
+                         .to = TO(REGISTERED) | TO(CONNECTED) | TO(OFF) | TO(FAILED)},
+    [DEVICE_REGISTERED] = {.name = "registered", .to = TO(CONNECTED) | TO(OFF) | TO(FAILED)},
+    [DEVICE_FAILED] = {.name = "failed", .final = true, .failure = true},
 };
 
-struct device {
-    struct sim_fleet *fleet;
-    struct dr_timer timer; /* next Update, or next attempt */
-    struct observation *observations;
-    char *location;
-    struct sim_values values;
-    uint32_t moved; /* times it took a new source address */
-    uint32_t awake_until_s;
-    uint8_t state, attempts, n_observations;
-    bool busy;   /* a message or handshake of its own is under way */
-    bool queued; /* in the todo ring */
-    bool update; /* an Update is due */
-    bool ever;   /* counted as registered once */
-};
+static const struct dr_sm device_sm = {
+    .name = "device", .states = device_states, .count = DR_ARRAY_LEN(device_states)};
 
-struct sim_fleet {
-    struct loop *loop;
-    const struct sim_options *o;
-    struct sim_stats *stats;
-    const struct sim_stack_ops *ops;
-    void *stack;
-    void (*done)(void *data);
-    void *data;
-    struct device *devices;
-    struct sim_message *slots;
-    uint32_t *free_slots, n_free;
-    uint32_t *todo, todo_head, todo_count; /* ring of devices */
-    uint32_t *handshake_slot;              /* by device: slot its handshake holds */
-    struct observation **observations;
-    uint32_t n_observations, cap_observations;
-    uint32_t next_new, next_pick, settled; /* settled: registered once, or failed */
-    enum phase phase;
-    double budget; /* operations that the rate allows now */
-    uint64_t last_us, deadline_ms, notify_at_ms, rebind_at_ms, progress_at_ms;
-    struct loop_timer tick;
-    struct loop_idle idle;
-    struct dr_prng prng;
-    bool failed;
-};
+static void set_state(struct sim_fleet *f, struct device *d, enum device_state to)
+{
+    f->stats->registered -= d->state == DEVICE_REGISTERED;
+    dr_sm_move(&device_sm, &d->state, to, d);
+    f->stats->registered += to == DEVICE_REGISTERED;
+    f->failed += to == DEVICE_FAILED;
+    if ((to == DEVICE_REGISTERED || to == DEVICE_FAILED) && !d->ever) {
+        d->ever = true;
+        f->settled++;
+    }
+}
+
+struct sim_name fleet_name(const struct sim_fleet *f, uint32_t i)
+{
+    return (struct sim_name){.prefix = f->o->prefix, .number = f->o->first + i};
+}
 
 static uint32_t now_s(const struct sim_fleet *f)
 {
     return (uint32_t)(loop_now_ms(f->loop) / 1000);
 }
 
-static void name_of(const struct sim_fleet *f, uint32_t device, char *buf)
-{
-    (void)snprintf(buf, SIM_NAME_MAX, "%s%u", f->o->prefix, f->o->first + device);
-}
-
-static void todo(struct sim_fleet *f, uint32_t i)
+void fleet_todo(struct sim_fleet *f, uint32_t i)
 {
     if (!f->devices[i].queued) {
+        uint32_t at = f->todo_head + f->todo_count++;
+        dr_assert(f->todo_count <= f->o->devices);
         f->devices[i].queued = true;
-        f->todo[(f->todo_head + f->todo_count++) % f->o->devices] = i;
+        f->todo[at < f->o->devices ? at : at - f->o->devices] = i;
+        loop_again(f->loop);
     }
 }
 
 /* ---- slots ---- */
 
-static struct sim_message *take_slot(struct sim_fleet *f, uint32_t device, enum kind kind)
+struct sim_message *fleet_take_slot(struct sim_fleet *f, uint32_t device, enum message_kind kind)
 {
+    dr_assert(f->n_free > 0);
     struct sim_message *m = &f->slots[f->free_slots[--f->n_free]];
-    uint32_t slot = m->slot;
 
-    /* the body is filled when there is one */
-    memset(m, 0, offsetof(struct sim_message, body));
-    m->slot = slot;
+    /* texts and the body are filled when there are some */
     m->device = device;
+    m->life = f->devices[device].life;
     m->kind = kind;
+    m->non = false;
+    m->n_query = 0;
     m->content_format = -1;
+    m->payload = NULL;
+    m->len = 0;
+    m->token_len = 0;
     m->started_us = dr_mono_us();
     return m;
 }
 
-static void put_slot(struct sim_fleet *f, const struct sim_message *m)
+void fleet_put_slot(struct sim_fleet *f, const struct sim_message *m)
 {
+    dr_assert(f->n_free < f->o->window);
     f->free_slots[f->n_free++] = m->slot;
 }
 
-/* ---- observations ---- */
+/* ---- ends of an association ---- */
 
-static void forget_observation(struct sim_fleet *f, struct observation **at)
-{
-    struct observation *ob = *at;
-    struct observation *last = f->observations[--f->n_observations];
-
-    f->observations[ob->position] = last;
-    last->position = ob->position;
-    *at = ob->next;
-    f->devices[ob->device].n_observations--;
-    free(ob);
-}
-
-static void forget_observations(struct sim_fleet *f, struct device *d)
-{
-    while (d->observations != NULL) {
-        forget_observation(f, &d->observations);
-    }
-}
-
-static struct observation **find_observation(struct device *d, const uint8_t *token, uint8_t len)
-{
-    struct observation **at = &d->observations;
-
-    while (*at != NULL && ((*at)->token_len != len || memcmp((*at)->token, token, len) != 0)) {
-        at = &(*at)->next;
-    }
-    return at;
-}
-
-/* False when there is no room: the answer then goes out without Observe. */
-static bool remember(struct sim_fleet *f, uint32_t i, const struct cx_pdu *request,
-                     const struct sim_answer *answer)
+static void drop(struct sim_fleet *f, uint32_t i, enum sim_farewell how, bool resume)
 {
     struct device *d = &f->devices[i];
-    struct observation **at = find_observation(d, request->token, request->token_len);
 
-    if (*at != NULL) {
-        return true;
-    }
-    if (d->n_observations == SIM_OBSERVATIONS_MAX) {
-        return false;
-    }
-    if (f->n_observations == f->cap_observations) {
-        uint32_t cap = f->cap_observations == 0 ? 64 : f->cap_observations * 2;
-        void *grown = realloc(f->observations, cap * sizeof *f->observations);
-        if (grown == NULL) {
-            return false;
-        }
-        f->observations = grown;
-        f->cap_observations = cap;
-    }
-    struct observation *ob = calloc(1, sizeof *ob);
-    if (ob == NULL) {
-        return false;
-    }
-    *ob = (struct observation){.next = d->observations,
-                               .device = i,
-                               .position = f->n_observations,
-                               .sequence = 1,
-                               .content_format = answer->content_format,
-                               .depth = answer->depth,
-                               .token_len = request->token_len};
-    memcpy(ob->path, answer->path, sizeof ob->path);
-    memcpy(ob->token, request->token, sizeof ob->token);
-    d->observations = ob;
-    d->n_observations++;
-    f->observations[f->n_observations++] = ob;
-    return true;
-}
-
-/* ---- what devices do ---- */
-
-static void fail(struct sim_fleet *f, uint32_t i, const char *what);
-
-static void connect_device(struct sim_fleet *f, uint32_t i)
-{
-    struct device *d = &f->devices[i];
-    char name[SIM_NAME_MAX];
-    uint8_t key[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-
-    name_of(f, i, name);
-    if (f->o->secure && f->o->master_len > 0) {
-        (void)HMAC(EVP_sha256(), f->o->master, (int)f->o->master_len, (const unsigned char *)name,
-                   strlen(name), key, &len);
-    }
-    struct sim_message *m = take_slot(f, i, KIND_HANDSHAKE);
-    uint32_t source = f->o->source_net + i + d->moved * f->o->devices;
-    dr_err_t err = f->ops->connect(f->stack, i, source, name, key, len > 0 ? KEY_LEN : 0);
-    dr_wipe(key, sizeof key);
-    if (err != DR_OK) {
-        put_slot(f, m);
-        fail(f, i, dr_err_name(err));
-        return;
-    }
-    f->handshake_slot[i] = m->slot;
-    d->state = CONNECTING;
-    d->busy = true;
-}
-
-static void send_message(struct sim_fleet *f, struct sim_message *m)
-{
-    struct device *d = &f->devices[m->device];
-    dr_err_t err = f->ops->send(f->stack, m);
-
-    d->busy = err == DR_OK;
-    if (err != DR_OK) {
-        put_slot(f, m);
-        fail(f, m->device, dr_err_name(err));
-    }
-}
-
-static void add_query(struct sim_message *m, const char *name, const char *value)
-{
-    (void)snprintf(m->query[m->n_query++], SIM_QUERY_LEN, "%s%s%s", name, value[0] ? "=" : "",
-                   value);
-}
-
-static void register_device(struct sim_fleet *f, uint32_t i)
-{
-    struct device *d = &f->devices[i];
-    struct sim_message *m = take_slot(f, i, KIND_REGISTER);
-    char text[SIM_NAME_MAX];
-
-    forget_observations(f, d);
-    m->code = CX_POST;
-    (void)snprintf(m->path, sizeof m->path, "rd");
-    name_of(f, i, text);
-    add_query(m, "ep", text);
-    (void)snprintf(text, sizeof text, "%u", d->values.lifetime_s);
-    add_query(m, "lt", text);
-    add_query(m, "lwm2m", "1.1");
-    add_query(m, "b", "U");
-    if (f->o->queue_mode) {
-        add_query(m, "Q", "");
-    }
-    m->content_format = 40;
-    m->payload = (const uint8_t *)sim_links();
-    m->len = strlen(sim_links());
-    d->state = REGISTERING;
-    send_message(f, m);
-}
-
-static void update_device(struct sim_fleet *f, uint32_t i)
-{
-    struct device *d = &f->devices[i];
-    struct sim_message *m = take_slot(f, i, KIND_UPDATE);
-
-    m->code = CX_POST;
-    (void)snprintf(m->path, sizeof m->path, "%s", d->location);
-    if (d->update && d->values.lifetime_s != f->o->lifetime_s) {
-        char text[16];
-        (void)snprintf(text, sizeof text, "%u", d->values.lifetime_s);
-        add_query(m, "lt", text);
-    }
+    d->life++;
+    d->busy = false;
     d->update = false;
-    send_message(f, m);
-}
-
-static void deregister_device(struct sim_fleet *f, uint32_t i)
-{
-    struct sim_message *m = take_slot(f, i, KIND_DEREGISTER);
-
-    m->code = CX_DELETE;
-    (void)snprintf(m->path, sizeof m->path, "%s", f->devices[i].location);
-    send_message(f, m);
-}
-
-static void notify(struct sim_fleet *f, struct observation *ob)
-{
-    struct device *d = &f->devices[ob->device];
-    struct sim_message *m = take_slot(f, ob->device, KIND_NOTIFY);
-    char name[SIM_NAME_MAX];
-
-    name_of(f, ob->device, name);
-    d->values.temperature += (float)(dr_prng_double(&f->prng) - 0.5);
-    d->values.low = d->values.temperature < d->values.low ? d->values.temperature : d->values.low;
-    d->values.high =
-        d->values.temperature > d->values.high ? d->values.temperature : d->values.high;
-    sim_value(&d->values, name, ob->path, ob->depth, ob->content_format, &m->body);
-    m->code = m->body.code;
-    m->non = !f->o->confirmable;
-    m->content_format = m->body.content_format;
-    m->payload = m->body.payload;
-    m->len = m->body.len;
-    m->observe = ++ob->sequence & 0xffffff;
-    m->token_len = ob->token_len;
-    memcpy(m->token, ob->token, sizeof m->token);
-    (void)snprintf(m->path, sizeof m->path, "%u/%u/%u", ob->path[0], ob->path[1], ob->path[2]);
-    ob->busy = true;
-    dr_err_t err = f->ops->send(f->stack, m);
-    if (err != DR_OK) {
-        ob->busy = false;
-        put_slot(f, m);
-        sim_stats_error(f->stats, dr_err_name(err));
-    }
-}
-
-/* The device lost its state: association, registration and observations are no more; nobody is
- * told. */
-static void reboot(struct sim_fleet *f, uint32_t i)
-{
-    struct device *d = &f->devices[i];
-
-    forget_observations(f, d);
-    f->ops->close(f->stack, i, false);
+    d->reboot = false;
+    d->resume = resume;
     dr_timer_cancel(loop_wheel(f->loop), &d->timer);
-    d->state = IDLE;
-    todo(f, i);
-}
-
-static void settle(struct sim_fleet *f, struct device *d)
-{
-    if (!d->ever) {
-        d->ever = true;
-        f->settled++;
+    if (!resume) {
+        observe_end_all(f, d);
     }
+    f->ops->close(f->stack, i, how);
 }
 
 /* An attempt ended badly: once more after a while, from the handshake. */
@@ -353,108 +132,230 @@ static void fail(struct sim_fleet *f, uint32_t i, const char *what)
     struct device *d = &f->devices[i];
 
     sim_stats_error(f->stats, what);
-    if (d->state == REGISTERED) {
-        f->stats->registered--;
-    }
-    f->ops->close(f->stack, i, true);
-    forget_observations(f, d);
-    d->busy = false;
+    drop(f, i, SIM_GOODBYE, false);
     if (++d->attempts >= SIM_ATTEMPTS_MAX) {
-        d->state = FAILED;
-        f->failed = true;
-        settle(f, d);
+        set_state(f, d, DEVICE_FAILED);
         return;
     }
-    d->state = IDLE;
+    set_state(f, d, DEVICE_OFF);
     uint64_t wait = RETRY_MS * d->attempts + dr_prng_below(&f->prng, RETRY_MS);
     dr_timer_start(loop_wheel(f->loop), &d->timer, loop_now_ms(f->loop) + wait);
 }
 
-/* Something is due: an Update before the lifetime ends, or the next attempt. */
-static void on_device_timer(struct dr_timer *t, uint64_t now_ms)
+/* Off, and on again as soon as there is a slot. */
+static void restart(struct sim_fleet *f, uint32_t i, enum sim_farewell how, bool resume)
 {
-    struct device *d = DR_CONTAINER_OF(t, struct device, timer);
-    struct sim_fleet *f = d->fleet;
-
-    (void)now_ms;
-    d->update = d->state == REGISTERED;
-    todo(f, (uint32_t)(d - f->devices));
+    drop(f, i, how, resume);
+    set_state(f, &f->devices[i], DEVICE_OFF);
+    fleet_todo(f, i);
 }
 
-static void arm_update(struct sim_fleet *f, struct device *d)
+void fleet_reboot(struct sim_fleet *f, uint32_t i)
 {
-    uint64_t life_ms = (uint64_t)d->values.lifetime_s * 1000;
-    /* between half and nine tenths of the lifetime, so that a fleet spreads itself */
-    uint64_t wait = life_ms / 2 + dr_prng_below(&f->prng, (uint32_t)(life_ms * 2 / 5 + 1));
-
-    dr_timer_start(loop_wheel(f->loop), &d->timer, loop_now_ms(f->loop) + wait);
+    restart(f, i, SIM_SILENCE, false);
 }
 
-static void heard(struct sim_fleet *f, struct device *d)
+void fleet_rebind(struct sim_fleet *f, uint32_t i)
 {
-    d->awake_until_s = now_s(f) + f->o->awake_s;
+    struct device *d = &f->devices[i];
+
+    d->moved = (uint16_t)((d->moved + 1) % MOVES_PER_TURN);
+    restart(f, i, SIM_SILENCE, true);
 }
 
-/* Whatever the device itself wants next; a slot is free. */
-static void act(struct sim_fleet *f, uint32_t i)
+/* ---- messages of a device ---- */
+
+static void connect_device(struct sim_fleet *f, uint32_t i)
+{
+    struct device *d = &f->devices[i];
+    struct sim_name name = fleet_name(f, i);
+    char text[SIM_NAME_MAX];
+    uint8_t key[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+
+    sim_name_text(&name, text);
+    if (f->o->secure && f->o->master_len > 0) {
+        (void)HMAC(EVP_sha256(), f->o->master, (int)f->o->master_len, (const unsigned char *)text,
+                   strlen(text), key, &len);
+    }
+    struct sim_message *m = fleet_take_slot(f, i, KIND_HANDSHAKE);
+    uint32_t source = f->o->source_net + i + d->moved * f->o->devices;
+    set_state(f, d, DEVICE_CONNECTING);
+    dr_err_t err = f->ops->connect(f->stack, m, source, text, key, len > 0 ? KEY_LEN : 0);
+    dr_wipe(key, sizeof key);
+    d->busy = err == DR_OK;
+    if (err != DR_OK) {
+        fleet_put_slot(f, m);
+        fail(f, i, dr_err_name(err));
+    }
+}
+
+static void send_message(struct sim_fleet *f, struct sim_message *m)
+{
+    dr_err_t err = f->ops->send(f->stack, m);
+
+    f->devices[m->device].busy = err == DR_OK;
+    if (err != DR_OK) {
+        fleet_put_slot(f, m);
+        fail(f, m->device, dr_err_name(err));
+    }
+}
+
+static void add_query(struct sim_message *m, const char *name, const char *value)
+{
+    (void)snprintf(m->query[m->n_query++], SIM_QUERY_LEN, "%s%s%s", name,
+                   value[0] != '\0' ? "=" : "", value);
+}
+
+static void add_lifetime(struct sim_message *m, struct device *d)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%u", d->values.lifetime_s);
+    add_query(m, "lt", text);
+    d->lifetime_sent = d->values.lifetime_s;
+}
+
+static void register_device(struct sim_fleet *f, uint32_t i)
+{
+    struct device *d = &f->devices[i];
+    struct sim_message *m = fleet_take_slot(f, i, KIND_REGISTER);
+    struct sim_name name = fleet_name(f, i);
+    char text[SIM_NAME_MAX];
+
+    observe_end_all(f, d);
+    sim_name_text(&name, text);
+    m->code = CX_POST;
+    m->path = "rd";
+    add_query(m, "ep", text);
+    add_lifetime(m, d);
+    add_query(m, "lwm2m", "1.1");
+    add_query(m, "b", "U");
+    if (f->o->queue_mode) {
+        add_query(m, "Q", "");
+    }
+    m->content_format = LWM2M_CT_LINK;
+    m->payload = (const uint8_t *)sim_links();
+    m->len = strlen(sim_links());
+    d->update = false;
+    set_state(f, d, DEVICE_REGISTERING);
+    send_message(f, m);
+}
+
+void fleet_update(struct sim_fleet *f, uint32_t i)
+{
+    struct device *d = &f->devices[i];
+    struct sim_message *m = fleet_take_slot(f, i, KIND_UPDATE);
+
+    m->code = CX_POST;
+    m->path = d->location;
+    if (d->values.lifetime_s != d->lifetime_sent) {
+        add_lifetime(m, d);
+    }
+    d->update = false;
+    send_message(f, m);
+}
+
+void fleet_deregister(struct sim_fleet *f, uint32_t i)
+{
+    struct sim_message *m = fleet_take_slot(f, i, KIND_DEREGISTER);
+
+    m->code = CX_DELETE;
+    m->path = f->devices[i].location;
+    send_message(f, m);
+}
+
+void fleet_act(struct sim_fleet *f, uint32_t i)
 {
     struct device *d = &f->devices[i];
 
     if (d->busy) {
         return; /* comes again when that is through */
     }
-    if (d->state == IDLE) {
+    if (d->state == DEVICE_OFF) {
         connect_device(f, i);
-    } else if (d->state == CONNECTED) {
+    } else if (d->state == DEVICE_CONNECTED && d->resume) {
+        set_state(f, d, DEVICE_RESUMING);
+        fleet_update(f, i);
+    } else if (d->state == DEVICE_CONNECTED) {
         register_device(f, i);
-    } else if (d->state == REGISTERED && d->update) {
-        update_device(f, i);
+    } else if (d->state == DEVICE_REGISTERED && d->update) {
+        fleet_update(f, i);
+    }
+}
+
+/* ---- the device's timer ---- */
+
+static void on_device_timer(struct dr_timer *t, uint64_t now_ms)
+{
+    struct device *d = DR_CONTAINER_OF(t, struct device, timer);
+    struct sim_fleet *f = d->fleet;
+    uint32_t i = (uint32_t)(d - f->devices);
+
+    (void)now_ms;
+    if (d->reboot) {
+        fleet_reboot(f, i);
+        return;
+    }
+    d->update = d->state == DEVICE_REGISTERED;
+    fleet_todo(f, i);
+}
+
+static void arm_update(struct sim_fleet *f, struct device *d)
+{
+    /* between half and nine tenths of the lifetime, so that a fleet spreads itself */
+    double part = 0.5 + 0.4 * dr_prng_double(&f->prng);
+    uint64_t wait = (uint64_t)(part * 1000 * d->values.lifetime_s);
+
+    if (!d->reboot) {
+        dr_timer_start(loop_wheel(f->loop), &d->timer, loop_now_ms(f->loop) + wait);
     }
 }
 
 /* ---- what the stack tells ---- */
 
-void sim_fleet_connected(struct sim_fleet *f, uint32_t i, dr_err_t err)
+void sim_fleet_connected(struct sim_fleet *f, struct sim_message *m, dr_err_t err)
 {
+    dr_assert(f != NULL && m != NULL && m->kind == KIND_HANDSHAKE);
+    uint32_t i = m->device;
     struct device *d = &f->devices[i];
+    bool stale = m->life != d->life || f->phase == PHASE_OVER;
 
-    put_slot(f, &f->slots[f->handshake_slot[i]]);
-    d->busy = false;
-    if (f->phase == PHASE_OVER) {
+    fleet_put_slot(f, m);
+    if (stale) {
         return;
     }
+    d->busy = false;
     if (err != DR_OK) {
         fail(f, i, err == DR_ERR_TIMEOUT ? "handshake timeout" : "handshake failed");
         return;
     }
     f->stats->handshakes += f->o->secure;
-    d->state = CONNECTED;
-    todo(f, i);
+    set_state(f, d, DEVICE_CONNECTED);
+    fleet_todo(f, i);
 }
 
 static void registered(struct sim_fleet *f, uint32_t i, const char *location)
 {
     struct device *d = &f->devices[i];
-    char *copy = strdup(location);
+    char *copy = location[0] != '\0' ? strdup(location) : NULL;
 
-    if (copy == NULL || copy[0] == '\0') {
-        free(copy);
+    if (copy == NULL) {
         fail(f, i, "no location");
         return;
     }
     free(d->location);
     d->location = copy;
-    d->state = REGISTERED;
     d->attempts = 0;
-    f->stats->registered++;
+    set_state(f, d, DEVICE_REGISTERED);
     f->stats->registrations++;
-    settle(f, d);
     arm_update(f, d);
 }
 
+/* The name of an answer that is no success. */
 static const char *code_error(uint8_t code)
 {
-    static char texts[256][8];
+    static char texts[256][8]; /* statistics keep the pointer */
 
     (void)snprintf(texts[code], sizeof texts[code], "%u.%02u", code >> 5, code & 31U);
     return texts[code];
@@ -465,13 +366,20 @@ static void answered_update(struct sim_fleet *f, uint32_t i, uint8_t code)
     struct device *d = &f->devices[i];
 
     if (code == CX_CHANGED) {
+        if (d->state == DEVICE_RESUMING) {
+            d->resume = false;
+            d->attempts = 0;
+            set_state(f, d, DEVICE_REGISTERED);
+        }
         arm_update(f, d);
     } else if (code == CX_NOT_FOUND) {
+        /* the server does not know the registration: once more over the same association */
         sim_stats_error(f->stats, code_error(code));
-        f->stats->registered--;
-        d->state = CONNECTED;
-        todo(f, i);
-    } else if (code == CX_UNAVAILABLE) {
+        dr_timer_cancel(loop_wheel(f->loop), &d->timer);
+        d->resume = false;
+        set_state(f, d, DEVICE_CONNECTED);
+        fleet_todo(f, i);
+    } else if (code == CX_UNAVAILABLE && d->state == DEVICE_REGISTERED) {
         sim_stats_error(f->stats, code_error(code)); /* not now: at the next time */
         arm_update(f, d);
     } else {
@@ -479,22 +387,31 @@ static void answered_update(struct sim_fleet *f, uint32_t i, uint8_t code)
     }
 }
 
-static void answered_notify(struct sim_fleet *f, const struct sim_message *m, dr_err_t err)
+static bool is_measured(const struct sim_fleet *f, unsigned kind)
 {
-    struct observation **at = find_observation(&f->devices[m->device], m->token, m->token_len);
-
-    if (*at == NULL) {
-        return;
+    switch (f->o->scenario) {
+    case SIM_REGISTER:
+        return kind == KIND_REGISTER;
+    case SIM_NOTIFY:
+        return kind == KIND_NOTIFY;
+    case SIM_CHURN:
+        return kind == KIND_REGISTER || kind == KIND_DEREGISTER;
+    case SIM_UPDATES:
+    case SIM_REQUEST:
+    case SIM_IDLE:
+        break;
     }
-    (*at)->busy = false;
-    if (err == DR_ERR_RESET) {
-        forget_observation(f, at);
-    }
+    return kind == KIND_UPDATE;
 }
 
-static void measure_op(struct sim_fleet *f, const struct sim_message *m)
+void fleet_measure(struct sim_fleet *f, const struct sim_message *m)
 {
-    sim_stats_latency(f->stats, dr_mono_us() - m->started_us);
+    if (f->phase == PHASE_DRAIN) {
+        return; /* the figures are taken */
+    }
+    if (is_measured(f, m->kind)) {
+        sim_stats_latency(f->stats, dr_mono_us() - m->started_us);
+    }
     f->stats->requests += m->kind != KIND_NOTIFY;
     f->stats->notifications += m->kind == KIND_NOTIFY;
 }
@@ -503,20 +420,14 @@ static void own_message_done(struct sim_fleet *f, struct sim_message *m, uint8_t
                              const char *location)
 {
     uint32_t i = m->device;
-    struct device *d = &f->devices[i];
 
-    heard(f, d);
+    f->devices[i].awake_until_s = now_s(f) + f->o->awake_s;
     if (m->kind == KIND_UPDATE) {
         answered_update(f, i, code);
     } else if (m->kind == KIND_REGISTER && code == CX_CREATED) {
         registered(f, i, location);
     } else if (m->kind == KIND_DEREGISTER && code == CX_DELETED) {
-        f->stats->registered--;
-        f->ops->close(f->stack, i, true);
-        forget_observations(f, d);
-        dr_timer_cancel(loop_wheel(f->loop), &d->timer);
-        d->state = IDLE;
-        todo(f, i);
+        restart(f, i, SIM_GOODBYE, false);
     } else {
         fail(f, i, code_error(code));
     }
@@ -525,271 +436,107 @@ static void own_message_done(struct sim_fleet *f, struct sim_message *m, uint8_t
 void sim_fleet_answered(struct sim_fleet *f, struct sim_message *m, dr_err_t err, uint8_t code,
                         const char *location)
 {
+    dr_assert(f != NULL && m != NULL && m->kind != KIND_HANDSHAKE);
     struct device *d = &f->devices[m->device];
 
     if (f->phase == PHASE_OVER) {
-        put_slot(f, m);
-        return;
-    }
-    if (err == DR_OK) {
-        measure_op(f, m);
-    }
-    if (m->kind == KIND_NOTIFY) {
-        answered_notify(f, m, err);
-        if (err != DR_OK && err != DR_ERR_RESET && err != DR_ERR_GONE) {
-            sim_stats_error(f->stats, dr_err_name(err));
-        }
-    } else {
+        /* the end of everything */
+    } else if (m->kind == KIND_NOTIFY) {
+        observe_notified(f, m, err);
+        loop_again(f->loop); /* a NON ends after this turn's pump */
+    } else if (m->life == d->life) {
         d->busy = false;
-        if (d->state == IDLE || d->state == FAILED) {
-            /* it rebooted or was closed meanwhile */
-        } else if (err != DR_OK) {
-            fail(f, m->device, dr_err_name(err));
-        } else {
+        if (err == DR_OK) {
+            fleet_measure(f, m);
             own_message_done(f, m, code, location);
+        } else {
+            fail(f, m->device, dr_err_name(err));
         }
-        if (d->update || d->state == IDLE) {
-            todo(f, m->device);
+        if (d->update && d->state == DEVICE_REGISTERED) {
+            fleet_todo(f, m->device);
         }
     }
-    put_slot(f, m);
+    fleet_put_slot(f, m);
+}
+
+static void take_effect(struct sim_fleet *f, uint32_t i, const struct cx_pdu *request,
+                        struct sim_answer *answer)
+{
+    struct device *d = &f->devices[i];
+
+    switch (answer->effect) {
+    case SIM_OBSERVE:
+        if (!observe_add(f, i, request, answer)) {
+            answer->effect = SIM_NOTHING;
+        }
+        break;
+    case SIM_CANCEL:
+        observe_end(f, i, request->token, request->token_len);
+        break;
+    case SIM_UPDATE:
+        d->update = true;
+        fleet_todo(f, i);
+        break;
+    case SIM_REBOOT:
+        d->reboot = true;
+        dr_timer_start(loop_wheel(f->loop), &d->timer, loop_now_ms(f->loop) + REBOOT_MS);
+        break;
+    case SIM_NOTHING:
+        break;
+    }
 }
 
 bool sim_fleet_request(struct sim_fleet *f, uint32_t i, const struct cx_pdu *request,
                        struct sim_answer *ret)
 {
-    char name[SIM_NAME_MAX];
-
-    if (i >= f->o->devices) {
+    dr_assert(f != NULL && request != NULL && ret != NULL);
+    if (i >= f->o->devices || f->phase == PHASE_OVER) {
         return false;
     }
     struct device *d = &f->devices[i];
     if (f->o->queue_mode && now_s(f) > d->awake_until_s) {
         return false;
     }
-    heard(f, d);
-    name_of(f, i, name);
-    sim_operate(&d->values, name, request, ret);
+    struct sim_name name = fleet_name(f, i);
+    d->awake_until_s = now_s(f) + f->o->awake_s;
+    sim_operate(&d->values, &name, request, ret);
     f->stats->served++;
-    if (ret->effect == SIM_OBSERVE && !remember(f, i, request, ret)) {
-        ret->effect = SIM_NOTHING;
-    } else if (ret->effect == SIM_CANCEL) {
-        sim_fleet_unobserved(f, i, request->token, request->token_len);
-    } else if (ret->effect == SIM_UPDATE) {
-        d->update = true;
-        todo(f, i);
-    } else if (ret->effect == SIM_REBOOT) {
-        /* after the answer is out */
-        dr_timer_start(loop_wheel(f->loop), &d->timer, loop_now_ms(f->loop) + RETRY_MS);
-        d->update = true;
-    }
+    take_effect(f, i, request, ret);
     return true;
 }
 
 void sim_fleet_unobserved(struct sim_fleet *f, uint32_t i, const uint8_t *token, uint8_t len)
 {
-    struct observation **at = find_observation(&f->devices[i], token, len);
-
-    if (*at != NULL) {
-        forget_observation(f, at);
-    }
+    dr_assert(f != NULL && i < f->o->devices);
+    observe_end(f, i, token, len);
 }
 
 void sim_fleet_gone(struct sim_fleet *f, uint32_t i)
 {
+    dr_assert(f != NULL && i < f->o->devices);
     struct device *d = &f->devices[i];
 
-    if (d->state == REGISTERED && !d->busy) {
-        f->stats->registered--;
-        forget_observations(f, d);
-        dr_timer_cancel(loop_wheel(f->loop), &d->timer);
-        d->state = IDLE;
-        todo(f, i);
+    if (f->phase == PHASE_OVER || d->state < DEVICE_CONNECTED || d->state == DEVICE_FAILED) {
+        return;
     }
+    sim_stats_error(f->stats, "association ended");
+    restart(f, i, SIM_SILENCE, d->state == DEVICE_REGISTERED);
 }
 
-/* ---- pace ---- */
-
-static bool registering(const struct sim_fleet *f)
-{
-    return f->phase == PHASE_REGISTER && f->next_new < f->o->devices;
-}
-
-/* The scenario's next device, or false when none is free. Looks at a bounded number. */
-static bool pick(struct sim_fleet *f, uint32_t *ret)
-{
-    for (unsigned tries = 0; tries < 64; tries++) {
-        uint32_t i = f->next_pick++ % f->o->devices;
-        if (f->devices[i].state == REGISTERED && !f->devices[i].busy) {
-            *ret = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool scenario_notify(struct sim_fleet *f)
-{
-    for (unsigned tries = 0; tries < 64 && f->n_observations > 0; tries++) {
-        struct observation *ob = f->observations[f->next_pick++ % f->n_observations];
-        if (!ob->busy && f->devices[ob->device].state == REGISTERED) {
-            notify(f, ob);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* One operation of the scenario; false when there is nothing to do now. */
-static bool scenario_step(struct sim_fleet *f)
-{
-    uint32_t i;
-
-    if (f->o->scenario == SIM_NOTIFY) {
-        return scenario_notify(f);
-    }
-    if ((f->o->scenario != SIM_UPDATES && f->o->scenario != SIM_CHURN) || !pick(f, &i)) {
-        return false;
-    }
-    if (f->o->reboot_rate > 0 && dr_prng_double(&f->prng) < f->o->reboot_rate) {
-        f->stats->registered--;
-        reboot(f, i);
-    } else if (f->o->scenario == SIM_CHURN) {
-        deregister_device(f, i);
-    } else {
-        update_device(f, i);
-    }
-    return true;
-}
-
-static bool rate_allows(struct sim_fleet *f)
-{
-    return f->o->rate <= 0 || f->budget >= 1;
-}
-
-static void pump(struct loop_idle *h)
-{
-    struct sim_fleet *f = DR_CONTAINER_OF(h, struct sim_fleet, idle);
-
-    while (f->n_free > 0 && f->todo_count > 0 && f->phase < PHASE_OVER) {
-        uint32_t i = f->todo[f->todo_head];
-        f->todo_head = (f->todo_head + 1) % f->o->devices;
-        f->todo_count--;
-        f->devices[i].queued = false;
-        act(f, i);
-    }
-    bool paced = f->o->scenario == SIM_REGISTER;
-    while (f->n_free > 0 && registering(f) && (!paced || rate_allows(f))) {
-        f->budget -= 1;
-        act(f, f->next_new++);
-    }
-    while (f->n_free > 0 && f->phase == PHASE_RUN && rate_allows(f) && scenario_step(f)) {
-        f->budget -= 1;
-    }
-}
-
-/* Observed values change once in a while. */
-static void change_values(struct sim_fleet *f)
-{
-    for (uint32_t i = 0; i < f->n_observations && f->n_free > f->o->window / 2; i++) {
-        struct observation *ob = f->observations[i];
-        if (!ob->busy && f->devices[ob->device].state == REGISTERED) {
-            notify(f, ob);
-        }
-    }
-}
-
-static void rebind_one(struct sim_fleet *f)
-{
-    uint32_t i;
-
-    if (pick(f, &i)) {
-        f->devices[i].moved = (f->devices[i].moved + 1) % 8;
-        f->stats->registered--;
-        reboot(f, i);
-    }
-}
-
-static void progress(struct sim_fleet *f)
-{
-    static const char *const phases[] = {"registering", "running", "ending", "over"};
-
-    fprintf(
-        stderr,
-        "\r%s: %u of %u registered, %llu requests, %llu notifications, %llu served, %llu errors ",
-        phases[f->phase], f->stats->registered, f->o->devices,
-        (unsigned long long)f->stats->requests, (unsigned long long)f->stats->notifications,
-        (unsigned long long)f->stats->served, (unsigned long long)sim_stats_errors(f->stats));
-}
-
-static void enter(struct sim_fleet *f, enum phase phase, uint64_t now_ms)
-{
-    f->phase = phase;
-    if (phase == PHASE_RUN) {
-        f->stats->registered_us = dr_mono_us();
-        if (f->o->scenario == SIM_REGISTER) {
-            enter(f, PHASE_DRAIN, now_ms);
-            return;
-        }
-        sim_stats_measure(f->stats, f->o->server_pid, dr_mono_us());
-        f->deadline_ms = now_ms + (uint64_t)(f->o->duration_s * 1000);
-    } else if (phase == PHASE_DRAIN) {
-        sim_stats_end(f->stats, f->o->server_pid, dr_mono_us());
-        f->deadline_ms = now_ms + DRAIN_MS;
-    } else if (phase == PHASE_OVER) {
-        f->stats->retransmissions = f->ops->retransmissions(f->stack);
-        loop_timer_stop(&f->tick);
-        loop_idle_remove(&f->idle);
-        fputc('\n', stderr);
-        f->done(f->data);
-    }
-}
-
-static void on_tick(struct loop_timer *t)
-{
-    struct sim_fleet *f = DR_CONTAINER_OF(t, struct sim_fleet, tick);
-    uint64_t now_ms = loop_now_ms(f->loop), now_us = dr_mono_us();
-
-    double most = f->o->rate / 10 < 1 ? 1 : f->o->rate / 10;
-    f->budget += f->o->rate * (double)(now_us - f->last_us) / 1e6;
-    f->budget = f->budget > most ? most : f->budget < 0 ? 0 : f->budget;
-    f->last_us = now_us;
-    if (now_ms >= f->progress_at_ms) {
-        f->progress_at_ms = now_ms + 1000;
-        progress(f);
-    }
-    if (f->o->scenario != SIM_NOTIFY && now_ms >= f->notify_at_ms) {
-        f->notify_at_ms = now_ms + NOTIFY_MS;
-        change_values(f);
-    }
-    if (f->o->rebind_every_s > 0 && f->phase == PHASE_RUN && now_ms >= f->rebind_at_ms) {
-        f->rebind_at_ms = now_ms + (uint64_t)(f->o->rebind_every_s * 1000);
-        rebind_one(f);
-    }
-    if (f->phase == PHASE_REGISTER && f->settled == f->o->devices) {
-        enter(f, PHASE_RUN, now_ms);
-    } else if (f->phase == PHASE_RUN && now_ms >= f->deadline_ms) {
-        enter(f, PHASE_DRAIN, now_ms);
-    } else if (f->phase == PHASE_DRAIN &&
-               ((f->n_free == f->o->window && f->todo_count == 0) || now_ms >= f->deadline_ms)) {
-        enter(f, PHASE_OVER, now_ms);
-    }
-}
+/* ---- life of the fleet ---- */
 
 static dr_err_t make_arrays(struct sim_fleet *f)
 {
     f->devices = calloc(f->o->devices, sizeof *f->devices);
     f->todo = calloc(f->o->devices, sizeof *f->todo);
-    f->handshake_slot = calloc(f->o->devices, sizeof *f->handshake_slot);
     f->slots = calloc(f->o->window, sizeof *f->slots);
     f->free_slots = calloc(f->o->window, sizeof *f->free_slots);
-    if (f->devices == NULL || f->todo == NULL || f->handshake_slot == NULL || f->slots == NULL ||
-        f->free_slots == NULL) {
+    if (f->devices == NULL || f->todo == NULL || f->slots == NULL || f->free_slots == NULL) {
         return DR_ERR_NOMEM;
     }
-    for (uint32_t i = 0; i < f->o->window; i++) {
-        f->slots[i].slot = i;
-        f->free_slots[f->n_free++] = i;
+    for (uint32_t i = f->o->window; i > 0; i--) {
+        f->slots[i - 1].slot = i - 1;
+        f->free_slots[f->n_free++] = i - 1;
     }
     for (uint32_t i = 0; i < f->o->devices; i++) {
         struct device *d = &f->devices[i];
@@ -806,6 +553,7 @@ dr_err_t sim_fleet_start(struct loop *loop, const struct sim_options *options,
                          struct sim_fleet **ret)
 {
     dr_assert(loop != NULL && options != NULL && stats != NULL && done != NULL && ret != NULL);
+    dr_assert(options->devices > 0 && options->window > 0);
     struct sim_fleet *f = calloc(1, sizeof *f);
     if (f == NULL) {
         return DR_ERR_NOMEM;
@@ -816,32 +564,20 @@ dr_err_t sim_fleet_start(struct loop *loop, const struct sim_options *options,
     f->done = done;
     f->data = data;
     dr_prng_init(&f->prng, options->seed);
-    f->ops = &sim_stack_own;
-    dr_err_t err = make_arrays(f);
+    f->ops = options->libcoap ? sim_stack_libcoap : &sim_stack_own;
+    f->phase = PHASE_OVER; /* until all is there */
+    dr_err_t err = f->ops == NULL ? DR_ERR_UNSUPPORTED : make_arrays(f);
     if (err == DR_OK) {
+        scenario_start(f); /* its hook comes before the engine's */
         err = f->ops->open(f, loop, options, &f->stack);
     }
     if (err != DR_OK) {
         sim_fleet_free(f);
         return err;
     }
-    stats->devices = options->devices;
-    stats->began_us = f->last_us = dr_mono_us();
-    sim_stats_measure(stats, options->server_pid, stats->began_us);
-    loop_timer_start(loop, &f->tick, TICK_MS, TICK_MS, on_tick);
-    loop_on_idle(loop, &f->idle, pump);
+    f->phase = PHASE_REGISTER;
     *ret = f;
     return DR_OK;
-}
-
-void sim_fleet_stop(struct sim_fleet *f)
-{
-    if (f->phase < PHASE_DRAIN) {
-        enter(f, PHASE_DRAIN, loop_now_ms(f->loop));
-    }
-    if (f->phase == PHASE_DRAIN) {
-        f->deadline_ms = 0;
-    }
 }
 
 struct sim_fleet *sim_fleet_free(struct sim_fleet *f)
@@ -849,34 +585,22 @@ struct sim_fleet *sim_fleet_free(struct sim_fleet *f)
     if (f == NULL) {
         return NULL;
     }
+    scenario_halt(f);
+    for (uint32_t i = 0; f->devices != NULL && i < f->o->devices; i++) {
+        dr_timer_cancel(loop_wheel(f->loop), &f->devices[i].timer);
+    }
     if (f->stack != NULL) {
         f->ops->free(f->stack);
     }
     for (uint32_t i = 0; f->devices != NULL && i < f->o->devices; i++) {
-        dr_timer_cancel(loop_wheel(f->loop), &f->devices[i].timer);
-        forget_observations(f, &f->devices[i]);
+        observe_end_all(f, &f->devices[i]);
         free(f->devices[i].location);
     }
     free(f->devices);
     free(f->todo);
-    free(f->handshake_slot);
     free(f->slots);
     free(f->free_slots);
     free(f->observations);
     free(f);
     return NULL;
-}
-
-bool sim_fleet_good(const struct sim_fleet *f)
-{
-    bool all = !f->failed && f->settled == f->o->devices;
-
-    if (f->o->scenario == SIM_UPDATES || f->o->scenario == SIM_CHURN) {
-        all = all && f->stats->requests > 0;
-    } else if (f->o->scenario == SIM_NOTIFY) {
-        all = all && f->stats->notifications > 0;
-    } else if (f->o->scenario == SIM_REQUEST) {
-        all = all && f->stats->served > 0;
-    }
-    return all;
 }

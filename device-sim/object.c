@@ -39,7 +39,14 @@ static struct lwm2m_value text_value(const char *text)
     return lwm2m_value_str(text, strlen(text));
 }
 
-static struct lwm2m_value value_of(const struct sim_values *v, const char *name, const uint16_t *p)
+void sim_name_text(const struct sim_name *name, char *buf)
+{
+    (void)snprintf(buf, SIM_NAME_MAX, "%s%u", name->prefix, name->number);
+}
+
+/* Its text may lie in @p buf. */
+static struct lwm2m_value value_of(const struct sim_values *v, const struct sim_name *name,
+                                   const uint16_t *p, char buf[SIM_NAME_MAX])
 {
     uint32_t key = (uint32_t)p[0] << 16 | p[2];
 
@@ -58,7 +65,8 @@ static struct lwm2m_value value_of(const struct sim_values *v, const char *name,
     case 3U << 16 | 1:
         return text_value("simulated device");
     case 3U << 16 | 2:
-        return text_value(name);
+        sim_name_text(name, buf);
+        return text_value(buf);
     case 3U << 16 | 3:
         return text_value("1.0.0");
     case 3U << 16 | 13:
@@ -104,10 +112,11 @@ static void refuse(struct sim_answer *ret, uint8_t code)
     ret->effect = SIM_NOTHING;
 }
 
-void sim_value(const struct sim_values *v, const char *name, const uint16_t *path, uint8_t depth,
-               int32_t content_format, struct sim_answer *ret)
+void sim_value(const struct sim_values *v, const struct sim_name *name, const uint16_t *path,
+               uint8_t depth, int32_t content_format, struct sim_answer *ret)
 {
     struct lwm2m_node nodes[NODES_MAX_];
+    char serial[SIM_NAME_MAX];
     size_t count = 0;
     struct lwm2m_path base = {.depth = depth};
 
@@ -116,7 +125,7 @@ void sim_value(const struct sim_values *v, const char *name, const uint16_t *pat
         if (covers(path, depth, &rows[i]) && (rows[i].access & READ) != 0) {
             const uint16_t *p = rows[i].path;
             nodes[count++] = (struct lwm2m_node){.path = LWM2M_PATH(p[0], p[1], p[2]),
-                                                 .value = value_of(v, name, p)};
+                                                 .value = value_of(v, name, p, serial)};
         }
     }
     if (count == 0) {
@@ -262,8 +271,8 @@ static void post(struct sim_values *v, const struct cx_pdu *request, struct sim_
     }
 }
 
-static void get(const struct sim_values *v, const char *name, const struct cx_pdu *request,
-                struct sim_answer *ret)
+static void get(const struct sim_values *v, const struct sim_name *name,
+                const struct cx_pdu *request, struct sim_answer *ret)
 {
     if (request->accept == LWM2M_CT_LINK) {
         discover(ret->path, ret->depth, ret);
@@ -277,7 +286,7 @@ static void get(const struct sim_values *v, const char *name, const struct cx_pd
     }
 }
 
-void sim_operate(struct sim_values *v, const char *name, const struct cx_pdu *request,
+void sim_operate(struct sim_values *v, const struct sim_name *name, const struct cx_pdu *request,
                  struct sim_answer *ret)
 {
     char text[PATH_TEXT_MAX];

@@ -18,6 +18,15 @@
 #include "coap/pdu.h"
 
 #define SIM_ANSWER_MAX 1024
+#define SIM_NAME_MAX   64
+
+/** An endpoint name: the prefix and the number in decimal. */
+struct sim_name {
+    const char *prefix; /**< borrowed */
+    uint32_t number;
+};
+/** @param buf  of SIM_NAME_MAX bytes */
+void sim_name_text(const struct sim_name *name, char *buf);
 
 /** The changing part of a device. */
 struct sim_values {
@@ -49,9 +58,9 @@ struct sim_answer {
 const char *sim_links(void);
 
 /** Answer one request of the server. @p name is the endpoint name (serial number). */
-void sim_operate(struct sim_values *v, const char *name, const struct cx_pdu *request,
+void sim_operate(struct sim_values *v, const struct sim_name *name, const struct cx_pdu *request,
                  struct sim_answer *ret);
 
 /** The value of an observed path, for a notification. @retval as of a read */
-void sim_value(const struct sim_values *v, const char *name, const uint16_t *path, uint8_t depth,
-               int32_t content_format, struct sim_answer *ret);
+void sim_value(const struct sim_values *v, const struct sim_name *name, const uint16_t *path,
+               uint8_t depth, int32_t content_format, struct sim_answer *ret);

@@ -316,6 +316,8 @@ static dr_err_t check(const struct sim_options *o)
         why = "--cert and --key go together";
     } else if ((o->source_net >> 24) != ((o->source_net + o->devices) >> 24)) {
         why = "--source-net has too few addresses for so many devices";
+    } else if (o->loss + o->duplicate + o->reorder > 1) {
+        why = "--loss, --dup and --reorder together are more than 1";
     } else if (o->libcoap && (o->loss + o->duplicate + o->reorder + o->rebind_every_s > 0 ||
                               o->cert_file != NULL || o->devices > 10000)) {
         why = "--stack libcoap: up to 10,000 devices with PSK or without security, no faults";

@@ -22,7 +22,6 @@
 struct loop;
 struct sim_fleet;
 
-#define SIM_NAME_MAX     64
 #define SIM_QUERY_MAX    5
 #define SIM_QUERY_LEN    80
 #define SIM_LOCATION_MAX 64
@@ -30,9 +29,12 @@ struct sim_fleet;
 /** A message of a device on its way: one of a fixed number of slots, which is the window. */
 struct sim_message {
     uint32_t slot, device;
-    uint8_t code; /**< POST, DELETE, or 2.05 for a notification */
+    uint16_t life; /**< the fleet's */
+    uint8_t kind;  /**< the fleet's */
+    uint8_t code;  /**< POST, DELETE, or 2.05 for a notification */
     bool non;
-    char path[SIM_LOCATION_MAX]; /**< "rd", "rd/5a" */
+    const char *path; /**< "rd", "rd/5a"; borrowed until answered */
+    char path_buf[24];
     char query[SIM_QUERY_MAX][SIM_QUERY_LEN];
     unsigned n_query;
     int32_t content_format; /**< -1 = none */
@@ -41,30 +43,42 @@ struct sim_message {
     uint32_t observe; /**< notification: sequence number */
     uint8_t token[CX_TOKEN_MAX], token_len;
     uint64_t started_us;
-    unsigned kind;          /**< the fleet's */
     struct sim_answer body; /**< notification: the value */
+};
+
+/** How an association ends. */
+enum sim_farewell {
+    SIM_GOODBYE, /**< with close_notify */
+    SIM_SILENCE, /**< as after a power cut */
 };
 
 /** A stack. Functions that can fail call nothing back then. */
 struct sim_stack_ops {
     dr_err_t (*open)(struct sim_fleet *fleet, struct loop *loop, const struct sim_options *options,
                      void **ret);
-    /** Shake hands; sim_fleet_connected comes once, later. @p key is borrowed for the call. */
-    dr_err_t (*connect)(void *stack, uint32_t device, uint32_t source, const char *name,
+    /**
+     * Shake hands for device m->device; sim_fleet_connected comes once, later.
+     * @param source  address, host order
+     * @param name, key  borrowed for the call; @p key_len 0 = none
+     */
+    dr_err_t (*connect)(void *stack, struct sim_message *m, uint32_t source, const char *name,
                         const uint8_t *key, size_t key_len);
     /** Send; sim_fleet_answered comes once, later (a NON notification: when it was handed on). */
     dr_err_t (*send)(void *stack, struct sim_message *m);
-    /** Forget the association of a device; @p tell: with close_notify. */
-    void (*close)(void *stack, uint32_t device, bool tell);
+    /** Forget the association of a device, if it has one; what was under way ends as gone, later.
+     */
+    void (*close)(void *stack, uint32_t device, enum sim_farewell how);
     uint64_t (*retransmissions)(const void *stack);
     void (*free)(void *stack);
 };
 
-extern const struct sim_stack_ops sim_stack_own, sim_stack_libcoap;
+extern const struct sim_stack_ops sim_stack_own;
+/** NULL when built without libcoap. */
+extern const struct sim_stack_ops *const sim_stack_libcoap;
 
 /* ---- what a stack tells the fleet ---- */
 
-void sim_fleet_connected(struct sim_fleet *f, uint32_t device, dr_err_t err);
+void sim_fleet_connected(struct sim_fleet *f, struct sim_message *m, dr_err_t err);
 /** @p code and @p location ("" if none) are those of the answer, with DR_OK. */
 void sim_fleet_answered(struct sim_fleet *f, struct sim_message *m, dr_err_t err, uint8_t code,
                         const char *location);

@@ -6,18 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/loop.h"
+#include "device-sim/faults.h"
 
 #define OPTS_MAX     20
 #define PEM_FILE_MAX (64 * 1024)
 
 struct own;
 
+/* A message on its way; for a handshake only the first two members. */
 struct own_call {
-    struct cx_call call;
     struct own *own;
     struct sim_message *m;
+    struct cx_call call;
     struct cx_opt opts[OPTS_MAX];
     uint8_t observe[4], format[4];
 };
@@ -30,12 +33,30 @@ struct own {
     const struct sim_options *options;
     cx_peer_t *peers;       /* by device */
     struct own_call *calls; /* by slot */
+    struct sim_faults faults;
 };
 
 static void add_option(struct own_call *oc, uint16_t num, const void *val, size_t len)
 {
     dr_assert(oc->call.n_opts < OPTS_MAX);
     oc->opts[oc->call.n_opts++] = (struct cx_opt){.num = num, .len = (uint16_t)len, .val = val};
+}
+
+/* The server still talks to the address of a device that has gone: without security this makes a
+ * peer, which would stand in the way when the device comes back. */
+static void close_stray(struct cx_engine *e, cx_peer_t peer)
+{
+    if (cx_peer_user(e, peer) == 0) {
+        cx_peer_close(e, peer);
+    }
+}
+
+static bool own_notify(void *data, struct cx_engine *e, cx_peer_t peer, const struct cx_pdu *pdu)
+{
+    (void)data;
+    (void)pdu;
+    close_stray(e, peer);
+    return false;
 }
 
 static void own_request(void *data, struct cx_engine *e, const struct cx_inbound *in)
@@ -49,6 +70,7 @@ static void own_request(void *data, struct cx_engine *e, const struct cx_inbound
 
     if (!sim_fleet_request(own->fleet, device, in->pdu, &answer)) {
         cx_forget(e, in->exchange);
+        close_stray(e, in->peer);
         return;
     }
     if (answer.effect == SIM_OBSERVE) {
@@ -78,7 +100,8 @@ static void own_gone(void *data, struct cx_engine *e, cx_peer_t peer, uint64_t u
     }
 }
 
-static const struct cx_ops own_ops = {.request = own_request, .peer_gone = own_gone};
+static const struct cx_ops own_ops = {
+    .request = own_request, .notify = own_notify, .peer_gone = own_gone};
 
 static char *read_file(const char *name)
 {
@@ -166,6 +189,12 @@ static dr_err_t own_start(struct own *own, struct loop *loop)
     }
     if (err == DR_OK) {
         err = cx_engine_adopt(own->engine, fd, o->secure ? CX_PROTO_DTLS : CX_PROTO_UDP);
+        if (err != DR_OK) {
+            (void)close(fd);
+        }
+    }
+    if (err == DR_OK && sim_faults_init(&own->faults, o)) {
+        err = cx_engine_set_filter(own->engine, sim_faults_decide, &own->faults);
     }
     return err;
 }
@@ -191,36 +220,29 @@ static dr_err_t own_open(struct sim_fleet *fleet, struct loop *loop,
     return DR_OK;
 }
 
-struct own_connect {
-    struct own *own;
-    uint32_t device;
-};
-
 static void own_connected(void *data, cx_peer_t peer, dr_err_t err)
 {
-    struct own_connect *c = data;
-    struct own *own = c->own;
-    uint32_t device = c->device;
+    struct own_call *oc = data;
+    struct own *own = oc->own;
+    uint32_t device = oc->m->device;
+    bool ours = own->peers[device] == peer; /* else it was closed meanwhile */
 
-    free(c);
-    own->peers[device] = err == DR_OK ? peer : 0;
-    if (err == DR_OK) {
+    if (ours && err == DR_OK) {
         cx_peer_set_user(own->engine, peer, (uint64_t)device + 1);
+    } else if (ours) {
+        own->peers[device] = 0;
     }
-    sim_fleet_connected(own->fleet, device, err);
+    sim_fleet_connected(own->fleet, oc->m, err);
 }
 
-static dr_err_t own_connect(void *stack, uint32_t device, uint32_t source, const char *name,
+static dr_err_t own_connect(void *stack, struct sim_message *m, uint32_t source, const char *name,
                             const uint8_t *key, size_t key_len)
 {
     struct own *own = stack;
-    struct own_connect *data = malloc(sizeof *data);
-    cx_peer_t peer;
+    struct own_call *oc = &own->calls[m->slot];
 
-    if (data == NULL) {
-        return DR_ERR_NOMEM;
-    }
-    *data = (struct own_connect){own, device};
+    oc->own = own;
+    oc->m = m;
     const struct cx_connect c = {
         .proto = own->options->secure ? CX_PROTO_DTLS : CX_PROTO_UDP,
         .remote = own->options->server,
@@ -229,13 +251,9 @@ static dr_err_t own_connect(void *stack, uint32_t device, uint32_t source, const
         .psk_key = key,
         .psk_key_len = key_len,
         .cb = own_connected,
-        .data = data,
+        .data = oc,
     };
-    dr_err_t err = cx_connect(own->engine, &c, &peer);
-    if (err != DR_OK) {
-        free(data);
-    }
-    return err;
+    return cx_connect(own->engine, &c, &own->peers[m->device]);
 }
 
 /* Location-Path options joined with '/'. */
@@ -303,15 +321,19 @@ static dr_err_t own_send(void *stack, struct sim_message *m)
     return cx_call_start(own->engine, &oc->call);
 }
 
-static void own_close(void *stack, uint32_t device, bool tell)
+static void own_close(void *stack, uint32_t device, enum sim_farewell how)
 {
     struct own *own = stack;
     cx_peer_t peer = own->peers[device];
 
-    (void)tell; /* our engine always says goodbye; a lost goodbye is what --loss is for */
     own->peers[device] = 0;
-    if (peer != 0) {
-        cx_peer_set_user(own->engine, peer, 0);
+    if (peer == 0) {
+        return;
+    }
+    cx_peer_set_user(own->engine, peer, 0);
+    if (how == SIM_SILENCE) {
+        cx_peer_abandon(own->engine, peer);
+    } else {
         cx_peer_close(own->engine, peer);
     }
 }
