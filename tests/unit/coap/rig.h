@@ -61,6 +61,7 @@ struct rig {
     uint8_t observed_code;
 };
 
+const struct cx_msg_ops *rig_ops(void);
 void rig_init(struct rig *r, const struct cx_limits *limits);
 void rig_fini(struct rig *r);
 
