@@ -160,6 +160,13 @@ void cx_msg_peer_init(struct cx_msg *m, struct cx_mpeer *p)
     cx_msg_random(m, (uint8_t *)&p->mid, sizeof p->mid);
 }
 
+void cx_msg_prefetch(const struct cx_msg *m, const struct cx_mpeer *p)
+{
+    if (p->ring != 0) {
+        __builtin_prefetch(dr_slab_get(&m->rings, p->ring));
+    }
+}
+
 bool cx_msg_peer_busy(const struct cx_mpeer *p)
 {
     dr_assert(p != NULL);

@@ -114,6 +114,8 @@ void cx_msg_peer_fini(struct cx_msg *m, struct cx_mpeer *p, dr_err_t why);
 /** Something is under way with @p p (so it is not idle). */
 bool cx_msg_peer_busy(const struct cx_mpeer *p);
 
+/** Bring what cx_msg_input of @p p will read into the cache. */
+void cx_msg_prefetch(const struct cx_msg *m, const struct cx_mpeer *p);
 /**
  * One datagram of @p p, decrypted. Callbacks run inside; the layer does not touch @p p after the
  * last of them.
