@@ -8,6 +8,47 @@
 
 const struct cx_timing cx_timing_default = {2000, 150, 4, 120000};
 
+struct on_loop {
+    struct loop_msg msg;
+    void (*fn)(void *ctx);
+    void *ctx;
+    bool done;
+};
+
+static void on_loop_run(struct loop_msg *msg)
+{
+    struct on_loop *o = DR_CONTAINER_OF(msg, struct on_loop, msg);
+
+    o->fn(o->ctx);
+    o->done = true;
+}
+
+void fe_on_loop(struct loop *loop, void (*fn)(void *ctx), void *ctx)
+{
+    struct on_loop o = {.fn = fn, .ctx = ctx};
+
+    if (loop_current() == loop) {
+        fn(ctx);
+        return;
+    }
+    loop_post(loop, &o.msg, on_loop_run);
+    while (!o.done) {
+        loop_run_once(loop, false);
+    }
+}
+
+/* One thing that the network does to an engine. */
+struct act {
+    struct cx_engine *e;
+    cx_peer_t peer;
+    struct built *b;
+    struct fe_exchange *x;
+    struct cx_call *call;
+    dr_err_t err;
+    const char *identity;
+    bool taken;
+};
+
 static struct fe_peer *peer_get(const struct cx_engine *e, cx_peer_t peer)
 {
     struct cx_engine *w = (struct cx_engine *)(uintptr_t)e;
@@ -48,8 +89,11 @@ static void calls_end(struct cx_engine *e, cx_peer_t peer, dr_err_t err)
     }
 }
 
-void fe_peer_gone(struct cx_engine *e, cx_peer_t peer)
+static void act_gone(void *ctx)
 {
+    struct act *a = ctx;
+    struct cx_engine *e = a->e;
+    cx_peer_t peer = a->peer;
     struct fe_peer *p = peer_get(e, peer);
 
     if (p != NULL) {
@@ -59,6 +103,11 @@ void fe_peer_gone(struct cx_engine *e, cx_peer_t peer)
         p->user = 0;
         e->ops->peer_gone(e->data, e, peer, user, CX_GONE_CLOSED);
     }
+}
+
+void fe_peer_gone(struct cx_engine *e, cx_peer_t peer)
+{
+    fe_on_loop(e->loop, act_gone, &(struct act){.e = e, .peer = peer});
 }
 
 bool fe_peer_alive(struct cx_engine *e, cx_peer_t peer)
@@ -109,6 +158,15 @@ static void build(struct built *b, uint8_t code, const struct fe_msg *m)
     ck_assert_int_eq(err, DR_OK);
 }
 
+static void act_request(void *ctx)
+{
+    struct act *a = ctx;
+    struct cx_inbound in = {
+        .peer = a->peer, .exchange = (cx_exchange_t)(a->x - a->e->x) + 1, .pdu = &a->b->pdu};
+
+    a->e->ops->request(a->e->data, a->e, &in);
+}
+
 struct fe_exchange *fe_request(struct cx_engine *e, cx_peer_t peer, struct fe_msg m)
 {
     struct built *b = malloc(sizeof *b);
@@ -118,21 +176,28 @@ struct fe_exchange *fe_request(struct cx_engine *e, cx_peer_t peer, struct fe_ms
     struct fe_exchange *x = &e->x[e->n_x++];
     *x = (struct fe_exchange){.open = true, .peer = peer};
     build(b, m.code, &m);
-    struct cx_inbound in = {.peer = peer, .exchange = e->n_x, .pdu = &b->pdu};
-    e->ops->request(e->data, e, &in);
+    fe_on_loop(e->loop, act_request, &(struct act){.e = e, .peer = peer, .b = b, .x = x});
     free(b);
     return x;
+}
+
+static void act_notify(void *ctx)
+{
+    struct act *a = ctx;
+
+    a->taken = a->e->ops->notify(a->e->data, a->e, a->peer, &a->b->pdu);
 }
 
 bool fe_notify(struct cx_engine *e, cx_peer_t peer, struct fe_msg m)
 {
     struct built *b = malloc(sizeof *b);
+    struct act a = {.e = e, .peer = peer, .b = b};
 
     ck_assert_ptr_nonnull(b);
     build(b, m.code, &m);
-    bool taken = e->ops->notify(e->data, e, peer, &b->pdu);
+    fe_on_loop(e->loop, act_notify, &a);
     free(b);
-    return taken;
+    return a.taken;
 }
 
 struct cx_call *fe_call(struct cx_engine *e)
@@ -186,6 +251,13 @@ static void call_take(struct cx_engine *e, struct cx_call *call)
     ck_abort_msg("not a call that waits");
 }
 
+static void act_answer(void *ctx)
+{
+    struct act *a = ctx;
+
+    a->call->cb(a->call, a->err, a->b == NULL ? NULL : &a->b->pdu);
+}
+
 void fe_call_answer(struct cx_engine *e, struct cx_call *call, struct fe_msg m)
 {
     struct built *b = malloc(sizeof *b);
@@ -193,18 +265,20 @@ void fe_call_answer(struct cx_engine *e, struct cx_call *call, struct fe_msg m)
     ck_assert_ptr_nonnull(b);
     build(b, m.code, &m);
     call_take(e, call);
-    call->cb(call, DR_OK, &b->pdu);
+    fe_on_loop(e->loop, act_answer, &(struct act){.e = e, .call = call, .b = b});
     free(b);
 }
 
 void fe_call_fail(struct cx_engine *e, struct cx_call *call, dr_err_t err)
 {
     call_take(e, call);
-    call->cb(call, err, NULL);
+    fe_on_loop(e->loop, act_answer, &(struct act){.e = e, .call = call, .err = err});
 }
 
-void fe_run(struct cx_engine *e)
+static void act_run(void *ctx)
 {
+    struct cx_engine *e = ctx;
+
     for (uint32_t i = e->first_call; i < e->n_calls; i++) {
         struct cx_call *call = e->calls[i];
         if (call != NULL && e->moved[i]) {
@@ -219,13 +293,24 @@ void fe_run(struct cx_engine *e)
     }
 }
 
+void fe_run(struct cx_engine *e)
+{
+    fe_on_loop(e->loop, act_run, e);
+}
+
+static void act_psk(void *ctx)
+{
+    struct act *a = ctx;
+    struct cx_psk_query q = {.handle = 77, .identity = a->identity};
+
+    a->e->ops->psk(a->e->data, a->e, &q);
+}
+
 void fe_psk_ask(struct cx_engine *e, const char *identity)
 {
-    struct cx_psk_query q = {.handle = 77, .identity = identity};
-
     e->psk_answered = false;
     e->psk_len = 0;
-    e->ops->psk(e->data, e, &q);
+    fe_on_loop(e->loop, act_psk, &(struct act){.e = e, .identity = identity});
 }
 
 /* ---- what devices/ calls ---- */

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/loop.h"
 #include "coap/engine.h"
 
 #define FE_PEERS     64
@@ -28,6 +29,7 @@ struct fe_exchange {
 };
 
 struct cx_engine {
+    struct loop *loop;
     const struct cx_ops *ops;
     void *data;
     struct fe_peer peers[FE_PEERS];
@@ -59,6 +61,9 @@ struct fe_msg {
 /** Numbers in a message: 0 means absent, FE_N(0) is the number 0. */
 #define FE_N(n)            ((n) + 1)
 #define FE_MSG(code_, ...) ((struct fe_msg){.code = (code_), __VA_ARGS__})
+
+/** Run @p fn on a loop of this thread, now. */
+void fe_on_loop(struct loop *loop, void (*fn)(void *ctx), void *ctx);
 
 cx_peer_t fe_peer_new(struct cx_engine *e, enum cx_id_kind kind, int64_t account, const char *name,
                       int64_t credential, uint32_t version);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <poll.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #include "devices/dev.h"
 #include "devices/rules.h"
 #include "devices/shard_priv.h"
+#include "lwm2m/model.h"
 #include "tests/integ/db/dbt.h"
 #include "tests/integ/devices/fake_engine.h"
 
@@ -167,6 +169,7 @@ static inline void rig_start(void)
     ck_assert_int_eq(dev_core_new(&config, &rig.core, &info), DR_OK);
     for (unsigned i = 0; i < RIG_SHARDS; i++) {
         rig.e[i] = calloc(1, sizeof *rig.e[i]);
+        rig.e[i]->loop = rig.loops[i];
         rig.e[i]->ops = &dev_cx_ops;
         rig.e[i]->data = dev_core_shard(rig.core, i);
         dev_core_set_engine(rig.core, i, rig.e[i]);
@@ -210,9 +213,15 @@ static inline void rig_free(void)
     }
 }
 
+static inline void rig_stop_run(void *ctx)
+{
+    (void)ctx;
+    dev_core_stop(rig.core, rig_on_stop, NULL);
+}
+
 static inline void rig_stop(void)
 {
-    dev_core_stop(rig.core, rig_on_stop, NULL);
+    fe_on_loop(rig.control, rig_stop_run, NULL);
     RIG_UNTIL(rig.stopped);
     rig_free();
 }
@@ -224,11 +233,37 @@ static inline void rig_restart(void)
     rig_start();
 }
 
+/* Keys of node-0 … node-9: row 100 … 109, identity "id-node-N". */
+static inline int64_t rig_credential(const char *endpoint)
+{
+    return strncmp(endpoint, "node-", 5) == 0 ? 100 + endpoint[5] - '0' : 0;
+}
+
+static inline dr_err_t rig_keys(struct db_writer *w, void *ctx)
+{
+    dr_err_t err = DR_OK;
+
+    (void)ctx;
+    for (int i = 0; i < 10 && err == DR_OK; i++) {
+        char endpoint[16], identity[16];
+        (void)snprintf(endpoint, sizeof endpoint, "node-%d", i);
+        (void)snprintf(identity, sizeof identity, "id-node-%d", i);
+        struct db_psk row = {.id = 100 + i,
+                             .account = DBT_ACCOUNT,
+                             .identity = dr_bytes_str(identity),
+                             .endpoint_name = endpoint,
+                             .key = dr_bytes_of("0123456789abcdef", 16)};
+        err = db_psk_insert(w, &row);
+    }
+    return err;
+}
+
 static inline void rig_setup(void)
 {
     memset(&rig, 0, sizeof rig);
     rig.grace_s = 60;
     dbt_setup();
+    ck_assert_int_eq(dbt_write(rig_keys, NULL), DR_OK);
     rig_start();
 }
 
@@ -242,7 +277,7 @@ static inline void rig_teardown(void)
 
 static inline cx_peer_t rig_peer(unsigned shard, const char *endpoint)
 {
-    return fe_peer_new(rig.e[shard], CX_ID_PSK, DBT_ACCOUNT, endpoint, 0, 0);
+    return fe_peer_new(rig.e[shard], CX_ID_PSK, DBT_ACCOUNT, endpoint, rig_credential(endpoint), 1);
 }
 
 static inline struct fe_exchange *rig_post(unsigned shard, cx_peer_t peer, const char *path,

@@ -397,18 +397,6 @@ START_TEST(pelion_clients_get_the_long_location_and_merging_updates)
 }
 END_TEST
 
-static dr_err_t put_psk(struct db_writer *w, void *ctx)
-{
-    struct db_psk row = {.id = 4711,
-                         .account = DBT_ACCOUNT,
-                         .identity = dr_bytes_str("identity-1"),
-                         .endpoint_name = "node-1",
-                         .key = dr_bytes_of("0123456789abcdef", 16)};
-
-    (void)ctx;
-    return db_psk_insert(w, &row);
-}
-
 static dr_err_t rekey_psk(struct db_writer *w, void *ctx)
 {
     (void)ctx;
@@ -418,14 +406,13 @@ static dr_err_t rekey_psk(struct db_writer *w, void *ctx)
 
 START_TEST(keys_are_looked_up_with_their_endpoint)
 {
-    ck_assert_int_eq(dbt_write(put_psk, NULL), DR_OK);
-    fe_psk_ask(rig.e[0], "identity-1");
+    fe_psk_ask(rig.e[0], "id-node-1");
     RIG_UNTIL(rig.e[0]->psk_answered);
     ck_assert_uint_eq(rig.e[0]->psk_len, 16);
     ck_assert_mem_eq(rig.e[0]->psk_key, "0123456789abcdef", 16);
     ck_assert_str_eq(rig.e[0]->psk_name, "node-1");
     ck_assert_int_eq(rig.e[0]->psk_id.account, DBT_ACCOUNT);
-    ck_assert_int_eq(rig.e[0]->psk_id.credential, 4711);
+    ck_assert_int_eq(rig.e[0]->psk_id.credential, 101);
     ck_assert_uint_eq(rig.e[0]->psk_id.version, 1);
     fe_psk_ask(rig.e[0], "nobody");
     RIG_UNTIL(rig.e[0]->psk_answered);
@@ -435,8 +422,7 @@ END_TEST
 
 START_TEST(a_changed_key_ends_associations_and_old_ones_are_refused)
 {
-    ck_assert_int_eq(dbt_write(put_psk, NULL), DR_OK);
-    cx_peer_t p = fe_peer_new(rig.e[0], CX_ID_PSK, DBT_ACCOUNT, "node-1", 4711, 1);
+    cx_peer_t p = fe_peer_new(rig.e[0], CX_ID_PSK, DBT_ACCOUNT, "node-1", 101, 1);
     struct fe_exchange *reg = rig_register(0, p, full_query);
     int64_t generation = rig_row("node-1").generation;
 
@@ -445,9 +431,9 @@ START_TEST(a_changed_key_ends_associations_and_old_ones_are_refused)
     RIG_UNTIL(!fe_peer_alive(rig.e[0], p));
     ck_assert_int_gt(rig_row("node-1").generation, generation);
     ck_assert_uint_eq(rig_held(0), 0);
-    p = fe_peer_new(rig.e[0], CX_ID_PSK, DBT_ACCOUNT, "node-1", 4711, 1);
+    p = fe_peer_new(rig.e[0], CX_ID_PSK, DBT_ACCOUNT, "node-1", 101, 1);
     ck_assert_uint_eq(rig_wait(rig_post(0, p, reg->location, NULL, NULL))->code, CX_FORBIDDEN);
-    p = fe_peer_new(rig.e[0], CX_ID_PSK, DBT_ACCOUNT, "node-1", 4711, 2);
+    p = fe_peer_new(rig.e[0], CX_ID_PSK, DBT_ACCOUNT, "node-1", 101, 2);
     ck_assert_uint_eq(rig_wait(rig_post(0, p, reg->location, NULL, NULL))->code, CX_CHANGED);
 }
 END_TEST
