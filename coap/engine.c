@@ -249,9 +249,9 @@ static void reset_stranger(struct cx_engine *e, struct cx_endpoint *ep, const st
     }
 }
 
-static void plain_input(struct cx_engine *e, struct cx_endpoint *ep, const struct cx_dgram *d)
+static void plain_input(struct cx_engine *e, struct cx_endpoint *ep, const struct cx_dgram *d,
+                        struct cx_peer *p)
 {
-    struct cx_peer *p = cx_peer_find(&e->peers, &d->flow);
 
     if (p == NULL) {
         uint8_t type;
@@ -281,13 +281,19 @@ static void plain_input(struct cx_engine *e, struct cx_endpoint *ep, const struc
     cx_engine_message(e, p, d->data, d->len);
 }
 
-void cx_engine_datagram(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d)
+static void datagram(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d,
+                     struct cx_peer *p)
 {
     if (ep->proto == CX_PROTO_DTLS) {
-        cx_engine_dtls_input(e, ep, d);
+        cx_engine_dtls_input(e, ep, d, p);
     } else {
-        plain_input(e, ep, d);
+        plain_input(e, ep, d, p);
     }
+}
+
+void cx_engine_datagram(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d)
+{
+    datagram(e, ep, d, cx_peer_find(&e->peers, &d->flow));
 }
 
 /* Handshakes may use all the time that the loop would sleep, and their share of the rest. */
@@ -309,12 +315,49 @@ static void turn_begin(struct cx_engine *e)
     e->turn_ended_ns = 0;
 }
 
+/* With very many peers each datagram meets cold memory: table, peer, association. So the whole
+ * batch is looked up first, in steps that let the misses overlap. */
+static void look_up(struct cx_engine *e, struct cx_endpoint *ep, unsigned n,
+                    struct cx_peer *peers[CX_BATCH])
+{
+    uint32_t hashes[CX_BATCH];
+
+    for (unsigned i = 0; i < n; i++) {
+        hashes[i] = cx_flow_hash(&e->peers, cx_sock_flow(ep->sock, i));
+        dr_table_prefetch(&e->peers.by_flow, hashes[i]);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct cx_peer *p = cx_peer_find_hashed(&e->peers, hashes[i], cx_sock_flow(ep->sock, i));
+
+        peers[i] = p;
+        if (p != NULL && p->assoc != 0) {
+            const char *assoc = (const char *)cx_assoc_of(e, p);
+
+            __builtin_prefetch(assoc, 1);
+            __builtin_prefetch(assoc + 64, 1);
+        }
+        if (p != NULL) {
+            cx_msg_prefetch(e->msg, &p->msg);
+        }
+    }
+}
+
+/* Whatever the datagrams before have done: peers are freed in the idle hook only, so the memory is
+ * still that of the same peer. */
+static struct cx_peer *still_live(struct cx_engine *e, struct cx_peer *p,
+                                  const struct cx_flow *flow)
+{
+    return p != NULL && p->state == CX_PEER_LIVE ? p : cx_peer_find(&e->peers, flow);
+}
+
 static void read_batches(struct cx_engine *e, struct cx_endpoint *ep)
 {
+    struct cx_peer *peers[CX_BATCH];
     unsigned n = CX_BATCH;
 
     for (unsigned round = 0; round < READ_BATCHES && n == CX_BATCH; round++) {
         n = cx_sock_recv(ep->sock);
+        look_up(e, ep, n, peers);
         for (unsigned i = 0; i < n && !e->closing; i++) {
             struct cx_dgram *d = cx_sock_dgram(ep->sock, i);
 
@@ -322,7 +365,7 @@ static void read_batches(struct cx_engine *e, struct cx_endpoint *ep)
                 continue;
             }
             if (e->filter == NULL || cx_filter_in(e->filter, ep, d)) {
-                cx_engine_datagram(e, ep, d);
+                datagram(e, ep, d, still_live(e, peers[i], &d->flow));
             }
         }
     }
@@ -353,6 +396,7 @@ static void socket_ready(struct loop_fd *w, uint32_t events)
     struct cx_engine *e = ep->engine;
 
     e->now_ms = loop_now_ms(e->loop);
+    e->in_turn = true;
     turn_begin(e);
     if ((events & LOOP_READ) != 0) {
         read_batches(e, ep);
@@ -439,6 +483,7 @@ static void turn_end(struct loop_idle *h)
     if (e->turn_ended_ns == 0) {
         e->turn_ended_ns = dr_mono_ns();
     }
+    e->in_turn = false;
 }
 
 /* ---- lifecycle ---- */
@@ -604,15 +649,16 @@ void cx_engine_stats(const struct cx_engine *e, struct cx_stats *ret)
     dr_assert(e != NULL && ret != NULL);
     *ret = e->stats;
     for (unsigned i = 0; i < e->n_socks; i++) {
-        const struct cx_sock_stats *s = cx_sock_stats(e->socks[i].sock);
+        struct cx_sock_stats s;
 
-        ret->rx_datagrams += s->rx_datagrams;
-        ret->rx_bytes += s->rx_bytes;
-        ret->tx_datagrams += s->tx_datagrams;
-        ret->tx_bytes += s->tx_bytes;
-        ret->rx_dropped_kernel += s->rx_dropped_kernel;
-        ret->tx_blocked += s->tx_blocked;
-        ret->malformed += s->rx_truncated;
+        cx_sock_stats(e->socks[i].sock, &s);
+        ret->rx_datagrams += s.rx_datagrams;
+        ret->rx_bytes += s.rx_bytes;
+        ret->tx_datagrams += s.tx_datagrams;
+        ret->tx_bytes += s.tx_bytes;
+        ret->rx_dropped_kernel += s.rx_dropped_kernel;
+        ret->tx_blocked += s.tx_blocked;
+        ret->malformed += s.rx_truncated;
     }
     ret->peers = e->peers.linked;
     ret->associations = e->assocs.count;

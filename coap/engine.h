@@ -154,7 +154,12 @@ void cx_engine_goodbye(struct cx_engine *e);
  * @param ret_fds  n descriptors, owned by the caller until adopted
  */
 DR_CHECK dr_err_t cx_sockets_open(union cx_addr *addr, unsigned n, int *ret_fds);
-/** Take ownership of a bound UDP socket and serve @p proto on it. */
+/**
+ * Take ownership of a bound UDP socket and serve @p proto on it.
+ * @retval DR_ERR_INVAL  CX_PROTO_DTLS without cx_security
+ * @retval DR_ERR_LIMIT  over 16 sockets
+ * @retval DR_ERR_IO, DR_ERR_NOMEM  (after any error the descriptor is still the caller's)
+ */
 DR_CHECK dr_err_t cx_engine_adopt(struct cx_engine *e, int fd, enum cx_proto proto);
 
 /** Answer of ours to a request. Everything is borrowed for the call. A large payload is served

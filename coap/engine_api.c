@@ -12,12 +12,14 @@ dr_err_t cx_answer(struct cx_engine *e, cx_exchange_t x, const struct cx_reply *
 {
     dr_assert(e != NULL && reply != NULL);
     loop_assert_current(e->loop);
+    cx_engine_touch(e);
     return cx_msg_answer(e->msg, x, reply, loop_now_ms(e->loop));
 }
 
 void cx_forget(struct cx_engine *e, cx_exchange_t x)
 {
     dr_assert(e != NULL);
+    cx_engine_touch(e);
     cx_msg_forget(e->msg, x);
 }
 
@@ -25,6 +27,7 @@ dr_err_t cx_call_start(struct cx_engine *e, struct cx_call *call)
 {
     dr_assert(e != NULL && call != NULL && call->cb != NULL);
     loop_assert_current(e->loop);
+    cx_engine_touch(e);
     struct cx_peer *p = cx_peer_get(&e->peers, call->peer);
 
     if (p == NULL || p->state == CX_PEER_CLOSING || e->closing) {
@@ -39,8 +42,8 @@ dr_err_t cx_call_start(struct cx_engine *e, struct cx_call *call)
 void cx_call_cancel(struct cx_engine *e, struct cx_call *call)
 {
     dr_assert(e != NULL && call != NULL);
+    cx_engine_touch(e);
     cx_msg_call_cancel(e->msg, call);
-    loop_again(e->loop);
 }
 
 /* ---- peers, for the owner ---- */
@@ -98,6 +101,7 @@ static void end_by_owner(struct cx_engine *e, cx_peer_t peer, bool goodbye)
 {
     dr_assert(e != NULL);
     loop_assert_current(e->loop);
+    cx_engine_touch(e);
     struct cx_peer *p = cx_peer_get(&e->peers, peer);
 
     if (p == NULL || p->state == CX_PEER_CLOSING) {
@@ -129,8 +133,8 @@ void cx_peer_calls_moved(struct cx_engine *e, cx_peer_t peer)
     struct cx_peer *p = cx_peer_get(&e->peers, peer);
 
     if (p != NULL && p->state == CX_PEER_LIVE) {
+        cx_engine_touch(e);
         cx_msg_calls_moved(e->msg, &p->msg);
-        loop_again(e->loop);
     }
 }
 
@@ -171,6 +175,7 @@ dr_err_t cx_connect(struct cx_engine *e, const struct cx_connect *c, cx_peer_t *
 {
     dr_assert(e != NULL && c != NULL && c->cb != NULL && ret != NULL);
     loop_assert_current(e->loop);
+    cx_engine_touch(e);
     struct cx_endpoint *ep = endpoint_for(e, c);
     struct cx_flow flow;
     struct cx_peer *p;

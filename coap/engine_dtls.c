@@ -545,6 +545,7 @@ void cx_psk_answer(struct cx_engine *e, uint64_t handle, const uint8_t *key, siz
 {
     dr_assert(e != NULL);
     loop_assert_current(e->loop);
+    cx_engine_touch(e);
     struct cx_half *h = half_get(e, handle);
 
     if (h == NULL || !h->asked || h->answered || h->job != NULL ||
@@ -652,7 +653,8 @@ static bool is_of_old(struct cx_engine *e, struct cx_peer *p, const struct dtls_
     return dtls_assoc_probe(cx_assoc_of(e, p), e->crypto, rec, scratch, sizeof(scratch));
 }
 
-void cx_engine_dtls_input(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d)
+void cx_engine_dtls_input(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d,
+                          struct cx_peer *p)
 {
     struct dtls_record rec;
     size_t off = 0;
@@ -662,7 +664,6 @@ void cx_engine_dtls_input(struct cx_engine *e, struct cx_endpoint *ep, struct cx
         hello_input(e, ep, d);
         return;
     }
-    struct cx_peer *p = cx_peer_find(&e->peers, &d->flow);
     struct cx_half *h = half_find(e, &d->flow);
     uint64_t handle = h != NULL ? half_handle(h) : 0;
     while (dtls_record_next(d->data, d->len, &off, &rec)) {

@@ -104,12 +104,24 @@ struct cx_engine {
     unsigned jobs;
     int64_t hs_credit_ns;
     uint64_t turn_began_ns, turn_ended_ns;
+    bool in_turn; /* the idle hook of this turn is still to come, for certain */
 
     bool closing, closed;
     void (*close_done)(void *data);
     void *close_data;
     struct loop_msg close_msg;
 };
+
+/**
+ * The owner may call from a place where the idle hook of this turn is over already (its own idle
+ * hook): then there has to be another turn, or what was written would wait for the next event.
+ */
+static inline void cx_engine_touch(struct cx_engine *e)
+{
+    if (!e->in_turn) {
+        loop_again(e->loop);
+    }
+}
 
 /** A peer of @p flow that is not found by it yet. */
 DR_CHECK dr_err_t cx_engine_new_peer(struct cx_engine *e, const struct cx_flow *flow,
@@ -135,8 +147,9 @@ struct cx_filter *cx_filter_free(struct cx_filter *f);
 
 DR_CHECK dr_err_t cx_engine_dtls_init(struct cx_engine *e);
 void cx_engine_dtls_fini(struct cx_engine *e);
-/** One datagram of a DTLS socket. */
-void cx_engine_dtls_input(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d);
+/** One datagram of a DTLS socket. @param p  live peer of its flow, or NULL */
+void cx_engine_dtls_input(struct cx_engine *e, struct cx_endpoint *ep, struct cx_dgram *d,
+                          struct cx_peer *p);
 DR_CHECK dr_err_t cx_engine_dtls_connect(struct cx_engine *e, const struct cx_connect *c,
                                          struct cx_peer *p, struct cx_connecting *x);
 /** Stop all handshakes; those in the pool end on their own. */

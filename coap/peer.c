@@ -68,17 +68,10 @@ uint32_t cx_flow_hash(const struct cx_peers *t, const struct cx_flow *flow)
     return dr_hash32(&t->key, flow, sizeof(*flow));
 }
 
-uint32_t cx_peer_find_index(const struct cx_peers *t, const struct cx_flow *flow)
-{
-    return dr_table_get(&t->by_flow, cx_flow_hash(t, flow), flow);
-}
-
 struct cx_peer *cx_peer_find(const struct cx_peers *t, const struct cx_flow *flow)
 {
     dr_assert(t != NULL && flow != NULL);
-    uint32_t index = cx_peer_find_index(t, flow);
-
-    return index == 0 ? NULL : cx_peer_at(t, index);
+    return cx_peer_find_hashed(t, cx_flow_hash(t, flow), flow);
 }
 
 dr_err_t cx_peer_link(struct cx_peers *t, struct cx_peer *p)

@@ -82,12 +82,19 @@ void cx_peer_free(struct cx_peers *t, struct cx_peer *p);
 uint32_t cx_flow_hash(const struct cx_peers *t, const struct cx_flow *flow);
 /** The live peer of @p flow, or NULL. */
 struct cx_peer *cx_peer_find(const struct cx_peers *t, const struct cx_flow *flow);
-/** Its index, or 0. */
-uint32_t cx_peer_find_index(const struct cx_peers *t, const struct cx_flow *flow);
 
 static inline struct cx_peer *cx_peer_at(const struct cx_peers *t, uint32_t index)
 {
     return dr_slab_get(&t->slab, index);
+}
+
+/** The live peer that has @p flow and @p hash, which is cx_flow_hash of it. */
+static inline struct cx_peer *cx_peer_find_hashed(const struct cx_peers *t, uint32_t hash,
+                                                  const struct cx_flow *flow)
+{
+    uint32_t index = dr_table_get(&t->by_flow, hash, flow);
+
+    return index != 0 ? cx_peer_at(t, index) : NULL;
 }
 
 /** The peer of a handle, also when it is closing; NULL if it has gone. */

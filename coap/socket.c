@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -13,8 +14,8 @@
 #define RCVBUF_WANTED (8 << 20)
 #define SNDBUF_WANTED (4 << 20)
 
-/* One control message of the largest kind that we send or read, and the drop counter. */
-#define CTL_BYTES (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t)))
+/* One control message of the largest kind that we send or read. */
+#define CTL_BYTES CMSG_SPACE(sizeof(struct in6_pktinfo))
 
 union ctl {
     struct cmsghdr align;
@@ -33,7 +34,6 @@ struct cx_sock {
     uint8_t number;
     bool wildcard; /* bound to no single address: pktinfo both ways */
     uint8_t bound[16];
-    uint32_t drops_seen; /* the kernel's counter wraps at 32 bits */
 
     unsigned tx_head, tx_count; /* slots [head, head + count) wait, modulo CX_TX_SLOTS_MAX */
     bool tx_blocked;
@@ -153,6 +153,17 @@ static void raise_buffers(int fd)
     }
 }
 
+/* Datagrams of ours fit into any path (CX_MSG_MAX): never fragment them, and do not let ICMP talk
+ * us into smaller ones. Without fragments the kernel need not draw an IP identification either,
+ * which costs a cache miss for each datagram. */
+static void set_path_mtu(const struct cx_sock *s)
+{
+    set_int(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    if (s->family == AF_INET6) {
+        set_int(s->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    }
+}
+
 static void prepare_slots(struct cx_sock *s)
 {
     for (unsigned i = 0; i < CX_BATCH; i++) {
@@ -215,7 +226,7 @@ dr_err_t cx_sock_new(int fd, uint8_t number, struct cx_sock **ret)
         return err;
     }
     raise_buffers(fd);
-    set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+    set_path_mtu(s);
     if (s->wildcard && s->family == AF_INET) {
         set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
     } else if (s->wildcard) {
@@ -286,15 +297,21 @@ int cx_sock_rcvbuf(const struct cx_sock *s)
     return getsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &value, &len) == 0 ? value : 0;
 }
 
-const struct cx_sock_stats *cx_sock_stats(const struct cx_sock *s)
+void cx_sock_stats(const struct cx_sock *s, struct cx_sock_stats *ret)
 {
-    dr_assert(s != NULL);
-    return &s->stats;
+    dr_assert(s != NULL && ret != NULL);
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof(info);
+
+    *ret = s->stats;
+    if (getsockopt(s->fd, SOL_SOCKET, SO_MEMINFO, info, &len) == 0) {
+        ret->rx_dropped_kernel = info[SK_MEMINFO_DROPS];
+    }
 }
 
 /* ---- input ---- */
 
-static void read_control(struct cx_sock *s, struct msghdr *m, struct cx_flow *flow)
+static void read_control(struct msghdr *m, struct cx_flow *flow)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
         if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
@@ -307,12 +324,6 @@ static void read_control(struct cx_sock *s, struct msghdr *m, struct cx_flow *fl
 
             memcpy(&info, CMSG_DATA(c), sizeof(info));
             memcpy(flow->local, &info.ipi6_addr, 16);
-        } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
-            uint32_t drops;
-
-            memcpy(&drops, CMSG_DATA(c), sizeof(drops));
-            s->stats.rx_dropped_kernel += (uint32_t)(drops - s->drops_seen);
-            s->drops_seen = drops;
         }
     }
 }
@@ -335,7 +346,7 @@ static void fill_dgram(struct cx_sock *s, unsigned i)
     }
     memcpy(d->flow.local, s->bound, 16);
     if (m->msg_controllen > 0) {
-        read_control(s, m, &d->flow);
+        read_control(m, &d->flow);
     }
     if ((m->msg_flags & MSG_TRUNC) != 0) {
         s->stats.rx_truncated++;
@@ -372,6 +383,12 @@ struct cx_dgram *cx_sock_dgram(struct cx_sock *s, unsigned i)
 {
     dr_assert(s != NULL && i < CX_BATCH);
     return s->dgrams[i].len == SIZE_MAX ? NULL : &s->dgrams[i];
+}
+
+const struct cx_flow *cx_sock_flow(const struct cx_sock *s, unsigned i)
+{
+    dr_assert(s != NULL && i < CX_BATCH);
+    return &s->dgrams[i].flow;
 }
 
 /* ---- output ---- */

@@ -75,7 +75,8 @@ void cx_sock_localize(const struct cx_sock *s, struct cx_flow *flow);
 int cx_sock_fd(const struct cx_sock *s);
 /** Bytes of the kernel's receive buffer, as the kernel reports it. */
 int cx_sock_rcvbuf(const struct cx_sock *s);
-const struct cx_sock_stats *cx_sock_stats(const struct cx_sock *s);
+/** Not for every turn: asks the kernel. */
+void cx_sock_stats(const struct cx_sock *s, struct cx_sock_stats *ret);
 
 /**
  * Read up to CX_BATCH datagrams with one system call.
@@ -85,6 +86,9 @@ unsigned cx_sock_recv(struct cx_sock *s);
 /** Datagram @p i of the last batch; NULL if it was too long. Borrowed until the next cx_sock_recv.
  */
 struct cx_dgram *cx_sock_dgram(struct cx_sock *s, unsigned i);
+
+/** Ends of datagram @p i of the last batch, also of one that was too long. */
+const struct cx_flow *cx_sock_flow(const struct cx_sock *s, unsigned i);
 
 /**
  * Room for the next outgoing datagram, CX_DGRAM_MAX bytes; a second call without a commit returns

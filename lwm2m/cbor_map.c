@@ -195,5 +195,8 @@ dr_err_t lwm2m_cbor_map_encode(const struct lwm2m_path *base, const struct lwm2m
     if (count == 1 && lwm2m_path_eq(&nodes[0].path, base)) {
         return lwm2m_cbor_put_value(wr, &nodes[0].value);
     }
+    if (base->depth == LWM2M_PATH_DEPTH_MAX) {
+        return DR_ERR_INVAL; /* nothing to write, and no map can stand here */
+    }
     return map_put(wr, nodes, count, base->depth + 1U);
 }

@@ -50,7 +50,7 @@ dr_err_t lwm2m_exec_parse(struct lwm2m_str text, struct lwm2m_exec_arg ret[LWM2M
 {
     dr_assert(ret != NULL && ret_count != NULL);
 
-    struct lwm2m_exec_arg args[LWM2M_EXEC_ARGS_MAX];
+    struct lwm2m_exec_arg args[LWM2M_EXEC_ARGS_MAX] = {{.digit = 0}};
     size_t count = 0, pos = 0;
     unsigned seen = 0;
 

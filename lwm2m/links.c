@@ -36,13 +36,19 @@ static bool has_word(struct lwm2m_str list, const char *word)
     return false;
 }
 
-/* An alternate path may not have a numeric segment, or it could not be told from an object. */
+/* An alternate path may not have a numeric segment, or it could not be told from an object, nor be
+ * that of a sub-device. */
 static bool root_path_ok(struct lwm2m_str path)
 {
     size_t i = 1;
 
-    if (path.len < 2 || path.ptr[0] != '/') {
+    if (path.len < 2 || path.ptr[0] != '/' || (path.len > 2 && memcmp(path.ptr, "/d/", 3) == 0)) {
         return false;
+    }
+    for (size_t k = 0; k < path.len; k++) {
+        if (path.ptr[k] <= ' ' || path.ptr[k] > '~') {
+            return false;
+        }
     }
     while (i <= path.len) {
         const char *slash = i < path.len ? memchr(path.ptr + i, '/', path.len - i) : NULL;
@@ -110,10 +116,11 @@ static struct lwm2m_str strip_device(struct lwm2m_str target, struct lwm2m_str *
     start += 2;
     const char *slash = memchr(target.ptr + start, '/', target.len - start);
     size_t end = slash == NULL ? target.len : (size_t)(slash - target.ptr);
-    if (end == start) {
-        return target; /* no name: not a path either, so it will be dropped */
+    struct lwm2m_str name = lwm2m_str_trim(lwm2m_str_sub(target, start, end));
+    if (name.len == 0) {
+        return target; /* not a path either, so it will be dropped */
     }
-    *device = lwm2m_str_sub(target, start, end);
+    *device = name;
     return lwm2m_str_sub(target, end, target.len);
 }
 
@@ -182,6 +189,9 @@ static dr_err_t take_link(void *arg, const struct lwm2m_link_entry *entry)
     if (lwm2m_path_parse_tolerant(rest.ptr, rest.len, &link.path) != DR_OK) {
         b->out.dropped++;
         return DR_OK;
+    }
+    if (link.path.depth == 0 && link.device.len == 0) {
+        return DR_OK; /* slashes only: one more root link */
     }
     if (b->flags == LWM2M_LINKS_REGISTER && must_not_be_listed(&link.path)) {
         b->out.dropped++;

@@ -3,7 +3,9 @@
  * @file  tests/bench/bench_cx_server.c
  * @brief Our engine alone: every request is answered 2.04 at once. What the engine itself costs.
  *
- * Usage: bench_cx_server PORT SECONDS nosec|psk. Any identity is known, its key is 16 bytes of 7.
+ * Usage: bench_cx_server PORT SECONDS nosec|psk [ADDRESS]. Any identity is known, its key is 16
+ * bytes of 7. The address is 127.0.0.1; 0.0.0.0 and :: show what the choice of source addresses
+ * costs.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -62,14 +64,21 @@ int main(int argc, char **argv)
     struct cx_stats st;
     int fd;
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: %s PORT SECONDS nosec|psk\n", argv[0]);
+    if (argc < 4) {
+        fprintf(stderr, "usage: %s PORT SECONDS nosec|psk [ADDRESS]\n", argv[0]);
         return 2;
     }
     bool psk = strcmp(argv[3], "psk") == 0;
-    union cx_addr addr = {.in4 = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    uint16_t port = htons((uint16_t)strtoul(argv[1], NULL, 10));
+    const char *address = argc > 4 ? argv[4] : "127.0.0.1";
+    union cx_addr addr = {0};
+    if (inet_pton(AF_INET, address, &addr.in4.sin_addr) == 1) {
+        addr.in4.sin_family = AF_INET;
+        addr.in4.sin_port = port;
+    } else if (inet_pton(AF_INET6, address, &addr.in6.sin6_addr) == 1) {
+        addr.in6.sin6_family = AF_INET6;
+        addr.in6.sin6_port = port;
+    }
     must(loop_new("bench", &loop), "loop");
     if (psk) {
         must(cx_security_new(&sc, &security, NULL), "security");

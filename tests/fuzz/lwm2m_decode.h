@@ -33,6 +33,10 @@ static void fuzz_round_trip(uint16_t ct, const struct lwm2m_decode_opts *opts,
     uint8_t *out = NULL;
     size_t len = 0;
 
+    if (ct == LWM2M_CT_TEXT && nodes->count > 0 &&
+        nodes->items[0].value.type == LWM2M_TYPE_OPAQUE) {
+        return; /* bytes that were no text: written, they are base64 */
+    }
     if (lwm2m_encode_alloc(ct, base, nodes->items, nodes->count, &out, &len) != DR_OK) {
         return; /* an order or a value that devices may send and we may not */
     }

@@ -3,6 +3,7 @@
  * @file  tests/integ/coap/test_engine.c
  * @brief Two engines over loopback: requests both ways, associations, limits, ends.
  */
+#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +19,21 @@ static void set_up(void)
 static void tear_down(void)
 {
     rig_fini(&r);
+}
+
+/* The linker sends every sendmmsg of the module through here. */
+static bool blocked;
+
+int __real_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags);
+
+int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+    if (blocked) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return __real_sendmmsg(fd, msgs, n, flags);
 }
 
 /* Each of these runs without and with DTLS. */
@@ -55,6 +71,51 @@ START_TEST(the_server_asks_the_client_too)
     ck_assert_mem_eq(c->body, "device", 6);
     ck_assert_uint_eq(r.client.requests, 1);
     ck_assert_uint_eq(r.client.last_peer, peer);
+}
+END_TEST
+
+START_TEST(a_socket_that_cannot_send_is_waited_for)
+{
+    cx_peer_t peer = rig_connect(&r, 1, ID);
+
+    blocked = true;
+    struct rig_call *c =
+        rig_call_start(r.client.engine, &r.calls[0], peer, CX_POST, "echo", "hi", 2);
+    rig_pause(&r, 50);
+    ck_assert_uint_eq(r.server.requests, 0);
+    ck_assert_uint_gt(rig_stats(r.client.engine).tx_blocked, 0);
+    blocked = false;
+    RIG_UNTIL(&r, c->done == 1);
+    ck_assert_int_eq(c->err, DR_OK);
+    ck_assert_uint_eq(rig_stats(r.client.engine).retransmissions, 0);
+}
+END_TEST
+
+static struct rig_call *late_call;
+static cx_peer_t late_peer;
+
+static void call_in_idle(struct loop_idle *h)
+{
+    loop_idle_remove(h);
+    (void)rig_call_start(r.client.engine, late_call, late_peer, CX_POST, "echo", "hi", 2);
+}
+
+START_TEST(a_request_made_in_the_last_moment_of_a_turn_goes_out_at_once)
+{
+    struct loop_idle late = {0};
+
+    late_peer = rig_connect(&r, 1, ID);
+    late_call = &r.calls[3];
+    loop_timer_stop(&r.tick);                  /* nothing else wakes the loop */
+    loop_on_idle(r.loop, &late, call_in_idle); /* after the engines' */
+    uint64_t begin = dr_mono_ms();
+    while (late_call->done == 0 && dr_mono_ms() < begin + 1000) {
+        loop_run_once(r.loop, true);
+    }
+    ck_assert_uint_eq(late_call->done, 1);
+    ck_assert_uint_lt(dr_mono_ms() - begin, 200);
+    ck_assert_uint_eq(rig_stats(r.client.engine).retransmissions, 0);
+    loop_timer_start(r.loop, &r.tick, 5, 5, r.tick.fn);
 }
 END_TEST
 
@@ -419,6 +480,8 @@ int main(void)
     const TTest *const both[] = {
         a_request_is_answered,
         the_server_asks_the_client_too,
+        a_socket_that_cannot_send_is_waited_for,
+        a_request_made_in_the_last_moment_of_a_turn_goes_out_at_once,
         large_bodies_go_both_ways,
         an_answer_may_come_later,
         a_notification_is_acknowledged_when_it_is_wanted,

@@ -68,6 +68,7 @@ static const struct {
     {"doubles", "</1/0>;ver=1.0,</1/0>;ver=1.1", "/1/0@1.1", 0, false},
     {"edge device", "</d/a b/3/0/0>;name=\"x\",</3>,</d//4>", "/3 a b:/3/0/0", 1, false},
     {"attribute without name", "</3>;=4;;obs", "/3", 0, true},
+    {"slashes only", "<//>;a,</3>", "/3", 0, true},
     {"unsorted", "</5>,</3/0>,</3>", "/3 /3/0 /5", 0, false},
 };
 
@@ -112,12 +113,12 @@ START_TEST(limits_are_reached)
     size_t n = 0;
 
     for (int i = 0; i <= LWM2M_LINKS_MAX; i++) {
-        n += (size_t)sprintf(text + n, "</%d>,", i + 100);
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "</%d>,", i + 100);
     }
     ck_assert_int_eq(lwm2m_links_parse(text, n, 0, &links), DR_ERR_LIMIT);
     n = 0;
     for (int i = 0; i < LWM2M_LINKS_MAX; i++) {
-        n += (size_t)sprintf(text + n, "</%d>,", i + 100);
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "</%d>,", i + 100);
     }
     ck_assert_int_eq(lwm2m_links_parse(text, n, 0, &links), DR_OK);
     ck_assert_uint_eq(links.count, LWM2M_LINKS_MAX);
@@ -128,13 +129,13 @@ START_TEST(limits_are_reached)
     ck_assert_int_eq(lwm2m_links_parse(text, sizeof(text) - 2, 0, &links), DR_OK);
     lwm2m_links_fini(&links);
 
-    n = (size_t)sprintf(text, "</1>");
+    n = (size_t)snprintf(text, sizeof(text), "</1>");
     for (int i = 0; i < LWM2M_LINK_ATTRS_MAX; i++) {
-        n += (size_t)sprintf(text + n, ";a%d=1", i);
+        n += (size_t)snprintf(text + n, sizeof(text) - n, ";a%d=1", i);
     }
     ck_assert_int_eq(lwm2m_links_parse(text, n, 0, &links), DR_OK);
     lwm2m_links_fini(&links);
-    n += (size_t)sprintf(text + n, ";z");
+    n += (size_t)snprintf(text + n, sizeof(text) - n, ";z");
     ck_assert_int_eq(lwm2m_links_parse(text, n, 0, &links), DR_ERR_LIMIT);
 }
 END_TEST

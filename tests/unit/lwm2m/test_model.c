@@ -360,22 +360,24 @@ START_TEST(file_limits_are_reached)
     size_t count = 0, n = 0;
     struct dr_errinfo err;
 
-    n = (size_t)sprintf(text, "<LWM2M><Object><Name>a</Name><ObjectID>42000</ObjectID><Resources>");
+    n = (size_t)snprintf(text, sizeof(text),
+                         "<LWM2M><Object><Name>a</Name><ObjectID>42000</ObjectID><Resources>");
     for (int i = 0; i <= LWM2M_XML_RES_MAX; i++) {
-        n += (size_t)sprintf(text + n, "<Item ID=\"%d\"/>", i);
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "<Item ID=\"%d\"/>", i);
     }
-    n += (size_t)sprintf(text + n, "</Resources></Object></LWM2M>");
+    n += (size_t)snprintf(text + n, sizeof(text) - n, "</Resources></Object></LWM2M>");
     ck_assert_int_eq(lwm2m_models_load_xml(models, "f", text, n, &count, &err), DR_ERR_LIMIT);
     memset(text, ' ', sizeof(text));
     ck_assert_int_eq(
         lwm2m_models_load_xml(models, "f", text, LWM2M_XML_BYTES_MAX + 1, &count, &err),
         DR_ERR_TOO_LARGE);
     /* a long name is cut, at a character's end */
-    n = (size_t)sprintf(text, "<LWM2M><Object><Name>");
+    n = (size_t)snprintf(text, sizeof(text), "<LWM2M><Object><Name>");
     for (int i = 0; i < 300; i++) {
-        n += (size_t)sprintf(text + n, "\xc3\xa4");
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "\xc3\xa4");
     }
-    n += (size_t)sprintf(text + n, "</Name><ObjectID>42000</ObjectID></Object></LWM2M>");
+    n += (size_t)snprintf(text + n, sizeof(text) - n,
+                          "</Name><ObjectID>42000</ObjectID></Object></LWM2M>");
     ck_assert_int_eq(lwm2m_models_load_xml(models, "f", text, n, &count, &err), DR_OK);
     ck_assert_uint_eq(strlen(get(42000, LWM2M_VERSION(1, 0), LWM2M_VERSION(1, 0))->name), 254);
 }

@@ -155,11 +155,11 @@ START_TEST(limits_of_parameters)
 
     p = text;
     for (int i = 0; i < LWM2M_REG_EXTRA_MAX; i++) {
-        p += sprintf(p, "k%d=1&", i);
+        p += snprintf(p, sizeof(text) - (size_t)(p - text), "k%d=1&", i);
     }
     ck_assert_int_eq(lwm2m_register_parse(query, split(text, query), &reg, NULL), DR_OK);
     ck_assert_uint_eq(reg.extra_count, LWM2M_REG_EXTRA_MAX);
-    p += sprintf(p, "one");
+    p += snprintf(p, sizeof(text) - (size_t)(p - text), "one");
     ck_assert_int_eq(lwm2m_register_parse(query, split(text, query), &reg, NULL), DR_ERR_LIMIT);
     for (int i = 0; i < LWM2M_REG_QUERY_MAX + 1; i++) {
         query[i] = str("a");
