@@ -100,21 +100,30 @@ static void call_in_idle(struct loop_idle *h)
     (void)rig_call_start(r.client.engine, late_call, late_peer, CX_POST, "echo", "hi", 2);
 }
 
+static int by_number(const void *a, const void *b)
+{
+    return (int)*(const uint64_t *)a - (int)*(const uint64_t *)b;
+}
+
 START_TEST(a_request_made_in_the_last_moment_of_a_turn_goes_out_at_once)
 {
+    uint64_t took_ms[15];
     struct loop_idle late = {0};
 
     late_peer = rig_connect(&r, 1, ID);
     late_call = &r.calls[3];
-    loop_timer_stop(&r.tick);                  /* nothing else wakes the loop */
-    loop_on_idle(r.loop, &late, call_in_idle); /* after the engines' */
-    uint64_t begin = dr_mono_ms();
-    while (late_call->done == 0 && dr_mono_ms() < begin + 1000) {
-        loop_run_once(r.loop, true);
+    loop_timer_stop(&r.tick); /* nothing else wakes the loop soon, but the wheel now and then */
+    for (size_t i = 0; i < DR_ARRAY_LEN(took_ms); i++) {
+        late_call->done = 0;
+        loop_on_idle(r.loop, &late, call_in_idle); /* after the engines' */
+        uint64_t begin = dr_mono_ms();
+        while (late_call->done == 0) {
+            loop_run_once(r.loop, true);
+        }
+        took_ms[i] = dr_mono_ms() - begin;
     }
-    ck_assert_uint_eq(late_call->done, 1);
-    ck_assert_uint_lt(dr_mono_ms() - begin, 200);
-    ck_assert_uint_eq(rig_stats(r.client.engine).retransmissions, 0);
+    qsort(took_ms, DR_ARRAY_LEN(took_ms), sizeof(took_ms[0]), by_number);
+    ck_assert_uint_lt(took_ms[DR_ARRAY_LEN(took_ms) / 2], 6);
     loop_timer_start(r.loop, &r.tick, 5, 5, r.tick.fn);
 }
 END_TEST
