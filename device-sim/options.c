@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "device-sim/stack.h"
 
 #define KEY_FILE_MAX 512
 
@@ -318,9 +319,13 @@ static dr_err_t check(const struct sim_options *o)
         why = "--source-net has too few addresses for so many devices";
     } else if (o->loss + o->duplicate + o->reorder > 1) {
         why = "--loss, --dup and --reorder together are more than 1";
-    } else if (o->libcoap && (o->loss + o->duplicate + o->reorder + o->rebind_every_s > 0 ||
-                              o->cert_file != NULL || o->devices > 10000)) {
-        why = "--stack libcoap: up to 10,000 devices with PSK or without security, no faults";
+    } else if (o->libcoap &&
+               (o->loss + o->duplicate + o->reorder + o->rebind_every_s > 0 || o->queue_mode ||
+                o->cert_file != NULL || o->devices > SIM_LIBCOAP_MAX)) {
+        why = "--stack libcoap: up to 2,000 devices with PSK or without security, no faults of "
+              "the wire, no --rebind-every, no --queue-mode";
+    } else if (o->libcoap && sim_stack_libcoap == NULL) {
+        why = "--stack libcoap: this drover-sim was built without libcoap";
     }
     if (why != NULL) {
         fprintf(stderr, "drover-sim: %s; see drover-sim --help\n", why);

@@ -19,6 +19,8 @@
 #define SIM_DEVICES_MAX 16000000
 #define SIM_WINDOW_MAX  100000
 #define SIM_MASTER_MAX  64
+/** It has a descriptor for each device, and its costs grow with their number. */
+#define SIM_LIBCOAP_MAX 2000
 
 enum sim_scenario { SIM_REGISTER, SIM_UPDATES, SIM_NOTIFY, SIM_REQUEST, SIM_IDLE, SIM_CHURN };
 
