@@ -63,9 +63,11 @@ void cx_assembly_free(struct cx_assembly *a)
 
 void cx_assembly_reopen(struct cx_assembly *a)
 {
-    dr_assert(a != NULL && a->exch != NULL && a->before_last <= a->body.len);
-    a->exch->assembly = NULL;
-    a->exch = NULL;
+    dr_assert(a != NULL && a->before_last <= a->body.len);
+    if (a->exch != NULL) {
+        a->exch->assembly = NULL;
+        a->exch = NULL;
+    }
     a->body.len = a->before_last; /* the bytes stay: a callback may still be reading them */
 }
 

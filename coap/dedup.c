@@ -46,7 +46,32 @@ static size_t whole_entries(const struct cx_ring *ring, size_t room)
     return at;
 }
 
-void cx_ring_put(struct cx_ring *ring, const struct cx_ring_entry *entry, uint64_t now_ms)
+/* Numbers in the entries from byte @p at on. */
+static size_t stored_from(const struct cx_ring *ring, size_t at, uint32_t ret[CX_RING_STORED_MAX])
+{
+    struct dr_rd rd = dr_rd_of(ring->log + at, ring->used - at);
+    size_t n = 0;
+
+    while (dr_rd_left(&rd) > 0) {
+        dr_rd_skip(&rd, CX_RING_HEAD - 1);
+        uint8_t kind = dr_rd_u8(&rd);
+        struct dr_rd data = dr_rd_sub(&rd, data_len(kind));
+        if (kind == KIND_STORED) {
+            dr_assert(n < CX_RING_STORED_MAX);
+            ret[n++] = dr_rd_u32(&data);
+        }
+    }
+    return n;
+}
+
+size_t cx_ring_stored(const struct cx_ring *ring, uint32_t ret[CX_RING_STORED_MAX])
+{
+    dr_assert(ring != NULL && ret != NULL);
+    return stored_from(ring, 0, ret);
+}
+
+size_t cx_ring_put(struct cx_ring *ring, const struct cx_ring_entry *entry, uint64_t now_ms,
+                   uint32_t ret_pushed[CX_RING_STORED_MAX])
 {
     dr_assert(ring != NULL && entry != NULL && ring->used <= sizeof ring->log);
     dr_assert(entry->kind != CX_RING_ANSWER || entry->len <= CX_RING_DATA_MAX);
@@ -77,9 +102,11 @@ void cx_ring_put(struct cx_ring *ring, const struct cx_ring_entry *entry, uint64
 
     size_t len = dr_wr_len(&wr);
     size_t keep = whole_entries(ring, sizeof ring->log - len);
+    size_t pushed = stored_from(ring, keep, ret_pushed);
     memmove(ring->log + len, ring->log, keep);
     memcpy(ring->log, bytes, len);
     ring->used = (uint8_t)(len + keep);
+    return pushed;
 }
 
 bool cx_ring_find(const struct cx_ring *ring, uint16_t mid, uint32_t hash, uint64_t now_ms,

@@ -45,11 +45,20 @@ struct cx_ring_entry {
     uint32_t number;     /**< CX_RING_STORED */
 };
 
+/** Numbers of stored answers that one ring can hold. */
+#define CX_RING_STORED_MAX (47 / (CX_RING_HEAD + 4))
+
 /**
  * Remember a message; the oldest make room.
- * @param entry  with at most CX_RING_DATA_MAX bytes of data
+ * @param entry       with at most CX_RING_DATA_MAX bytes of data
+ * @param ret_pushed  numbers of stored answers that were pushed out
+ * @return how many of them
  */
-void cx_ring_put(struct cx_ring *ring, const struct cx_ring_entry *entry, uint64_t now_ms);
+size_t cx_ring_put(struct cx_ring *ring, const struct cx_ring_entry *entry, uint64_t now_ms,
+                   uint32_t ret_pushed[CX_RING_STORED_MAX]);
+
+/** Numbers of all stored answers; returns how many. */
+size_t cx_ring_stored(const struct cx_ring *ring, uint32_t ret[CX_RING_STORED_MAX]);
 
 /**
  * Was this message here before, within an exchange lifetime?

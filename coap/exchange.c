@@ -153,6 +153,24 @@ void cx_stored_expire(struct cx_msg *m)
     }
 }
 
+/* The stored answer with this number, if it is still there and this peer's. */
+static struct cx_stored *stored_get(struct cx_msg *m, const struct cx_mpeer *p, uint32_t number)
+{
+    if (!dr_slab_used(&m->storeds, number)) {
+        return NULL;
+    }
+    struct cx_stored *s = dr_slab_get(&m->storeds, number);
+    return s->peer == p ? s : NULL;
+}
+
+void cx_stored_drop(struct cx_msg *m, struct cx_mpeer *p, uint32_t number)
+{
+    struct cx_stored *s = stored_get(m, p, number);
+    if (s != NULL) {
+        stored_free(m, s);
+    }
+}
+
 void cx_stored_free_all(struct cx_msg *m)
 {
     if (m->stored_list.next == NULL) {
@@ -246,14 +264,13 @@ static void repeat_answer(struct cx_msg *m, struct cx_mpeer *p, const struct cx_
             repeat_bytes(m, p, req, e->code, e->data, e->len);
         }
         break;
-    case CX_RING_STORED:
-        if (dr_slab_used(&m->storeds, e->number)) {
-            const struct cx_stored *s = dr_slab_get(&m->storeds, e->number);
-            if (s->peer == p && s->mid == req->mid && s->hash == req->hash) {
-                repeat_bytes(m, p, req, s->code, s->bytes, s->len);
-            }
+    case CX_RING_STORED: {
+        const struct cx_stored *s = stored_get(m, p, e->number);
+        if (s != NULL && s->mid == req->mid && s->hash == req->hash) {
+            repeat_bytes(m, p, req, s->code, s->bytes, s->len);
         }
         break;
+    }
     case CX_RING_SILENT:
         break;
     }
@@ -620,6 +637,9 @@ static void exch_run(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *
                      const struct cx_req *req, struct cx_assembly *assembly)
 {
     if (p->work != NULL && p->work->n_exchanges >= m->limits.exchanges_per_peer_max) {
+        if (assembly != NULL) {
+            cx_assembly_reopen(assembly);
+        }
         plain(m, p, req, CX_UNAVAILABLE);
         return;
     }

@@ -236,6 +236,11 @@ void cx_msg_peer_fini(struct cx_msg *m, struct cx_mpeer *p, dr_err_t why)
     }
     dr_assert(p->work == NULL);
     if (p->ring != 0) {
+        uint32_t stored[CX_RING_STORED_MAX];
+        size_t n = cx_ring_stored(dr_slab_get(&m->rings, p->ring), stored);
+        for (size_t i = 0; i < n; i++) {
+            cx_stored_drop(m, p, stored[i]);
+        }
         dr_slab_free(&m->rings, p->ring);
         p->ring = 0;
     }
@@ -247,9 +252,16 @@ void cx_msg_remember(struct cx_msg *m, struct cx_mpeer *p, const struct cx_ring_
 {
     if (p->ring == 0 && dr_slab_alloc(&m->rings, &p->ring) != DR_OK) {
         p->ring = 0;
+        if (entry->kind == CX_RING_STORED) {
+            cx_stored_drop(m, p, entry->number);
+        }
         return;
     }
-    cx_ring_put(dr_slab_get(&m->rings, p->ring), entry, m->now_ms);
+    uint32_t pushed[CX_RING_STORED_MAX];
+    size_t n = cx_ring_put(dr_slab_get(&m->rings, p->ring), entry, m->now_ms, pushed);
+    for (size_t i = 0; i < n; i++) {
+        cx_stored_drop(m, p, pushed[i]);
+    }
 }
 
 bool cx_msg_recall(struct cx_msg *m, struct cx_mpeer *p, uint16_t mid, uint32_t hash,

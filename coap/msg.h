@@ -27,7 +27,7 @@
 /** Longest message that we send, before DTLS. */
 #define CX_MSG_MAX           1152
 /** Answers too long for the deduplication ring, kept beside it for an exchange lifetime: bytes. */
-#define CX_STORED_MAX        (16u << 20)
+#define CX_STORED_MAX        (64u << 20)
 /** Large answers that one peer may be fetching block by block. */
 #define CX_KEPT_PER_PEER_MAX 4
 

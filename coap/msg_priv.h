@@ -35,7 +35,11 @@
 
 /** The next call of this peer with several blocks carries a Request-Tag, because the one before it
  * broke off and blocks of it may still be on their way. spec: RFC9175#3.4 */
-#define CX_MPEER_TAG 1u
+#define CX_MPEER_TAG       1u
+/** Size exponent + 1 of the blocks that this peer wants to get, once it has said so; 0 = not yet.
+ */
+#define CX_MPEER_SZX_SHIFT 1
+#define CX_MPEER_SZX_MASK  (15u << CX_MPEER_SZX_SHIFT)
 
 struct cx_exch;
 struct cx_fetch;
@@ -222,6 +226,8 @@ void cx_exch_free(struct cx_exch *x);
 void cx_exch_respond(struct cx_msg *m, struct cx_mpeer *p, const struct cx_req *req, uint8_t code,
                      const struct cx_opt *opts, size_t n_opts, const uint8_t *payload, size_t len);
 void cx_stored_expire(struct cx_msg *m);
+/** The ring of @p p has lost this number. */
+void cx_stored_drop(struct cx_msg *m, struct cx_mpeer *p, uint32_t number);
 void cx_stored_free_all(struct cx_msg *m);
 /** Which resource: a keyed hash of path, query, Proxy-Uri, Request-Tag and the method. */
 uint64_t cx_msg_key(const struct cx_msg *m, uint8_t code, const struct cx_pdu *pdu);

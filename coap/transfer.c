@@ -79,6 +79,19 @@ static void notification_keep(struct cx_tx *tx)
     }
 }
 
+/* The block size that this peer has asked for, so that it need not ask again with each body. */
+static uint16_t size_learned(const struct cx_mpeer *p)
+{
+    uint32_t szx = (p->flags & CX_MPEER_SZX_MASK) >> CX_MPEER_SZX_SHIFT;
+    return (uint16_t)(szx == 0 ? CX_BLOCK_SIZE_MAX : CX_BLOCK_SIZE_MIN << (szx - 1));
+}
+
+static void size_learn(struct cx_mpeer *p, uint16_t size)
+{
+    uint32_t szx = (uint32_t)__builtin_ctz(size) - 4 + 1;
+    p->flags = (uint16_t)((p->flags & ~CX_MPEER_SZX_MASK) | szx << CX_MPEER_SZX_SHIFT);
+}
+
 dr_err_t cx_transfer_begin(struct cx_tx *tx)
 {
     dr_assert(tx != NULL);
@@ -91,7 +104,9 @@ dr_err_t cx_transfer_begin(struct cx_tx *tx)
     tx->ask_size = !tx->own_blocks && tx->size < CX_BLOCK_SIZE_MAX &&
                    !cx_call_is_notification(call) &&
                    (call->code == CX_GET || call->code == CX_FETCH);
-
+    if (!cx_call_is_notification(call) && size_learned(tx->w_peer) < tx->size) {
+        tx->size = size_learned(tx->w_peer);
+    }
     size_t overhead = overhead_of(call);
     if (call->n_opts > CX_OPTS_MAX - CX_OPTS_EXTRA) {
         return DR_ERR_TOO_LARGE;
@@ -423,6 +438,7 @@ static void too_large(struct cx_tx *tx, const struct cx_pdu *pdu)
     if (size == 0 || tx->own_blocks) {
         cx_tx_complete(tx, DR_OK, pdu);
     } else {
+        size_learn(tx->w_peer, size);
         body_again(tx, size);
     }
 }
@@ -460,6 +476,7 @@ static void block1_next(struct cx_tx *tx, const struct cx_pdu *pdu)
     tx->off += tx->size;
     if (b.size < tx->size) {
         tx->size = b.size; /* what was sent counts in the old size. spec: RFC7959#2.3 */
+        size_learn(tx->w_peer, b.size);
     }
     if (!numbers_suffice(tx->call->payload_len, tx->size)) {
         cx_tx_complete(tx, DR_ERR_TOO_LARGE, NULL);

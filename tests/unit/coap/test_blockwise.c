@@ -165,6 +165,14 @@ START_TEST(a_413_with_a_smaller_block_begins_again_smaller)
     struct cx_pdu last = take_body(0, 3000, 512);
     respond(CX_CHANGED, &last, NULL, 0, NULL, 0);
     done(&a, CX_CHANGED, 0);
+    rig_call_init(&b, CX_PUT, "5", rig_bytes(600), 600); /* and need not say so again */
+    rig_start(&r, 0, &b);
+    last = take_body(0, 600, 512);
+    respond(CX_CHANGED, &last, NULL, 0, NULL, 0);
+    done(&b, CX_CHANGED, 0);
+    rig_call_init(&a, CX_PUT, "5", rig_bytes(1024), 1024);
+    rig_start(&r, 1, &a); /* another peer has its own size */
+    ck_assert_uint_eq(rig_out(&r, 1).payload_len, 1024);
 }
 END_TEST
 
@@ -815,6 +823,25 @@ START_TEST(a_forgotten_body_may_end_again)
 }
 END_TEST
 
+START_TEST(a_body_that_finds_no_room_may_end_again)
+{
+    struct cx_opt path = rig_text(CX_OPT_URI_PATH, "x");
+    for (uint16_t i = 0; i < 8; i++) {
+        rig_in(&r, 0, CX_CON, CX_POST, (uint16_t)(100 + i), "t", &path, 1, NULL, 0);
+    }
+    put_block(1, 0, true, 64, 0, 64, "rd", NULL);
+    expect(CX_CONTINUE, rig_block(0, true, 64));
+    put_block(2, 1, false, 64, 64, 5, "rd", NULL);
+    expect(CX_UNAVAILABLE, -1);
+    ck_assert_int_eq(cx_msg_answer(r.m, r.last->x, &changed, r.now_ms), DR_OK);
+    (void)rig_out(&r, 0);
+    r.auto_reply = &changed;
+    put_block(3, 1, false, 64, 64, 5, "rd", NULL);
+    expect(CX_CHANGED, rig_block(1, false, 64));
+    ck_assert_uint_eq(r.last->len, 69);
+}
+END_TEST
+
 START_TEST(a_body_that_is_answered_later_keeps_its_block_option)
 {
     put_block(1, 0, true, 64, 0, 64, "rd", NULL);
@@ -1353,6 +1380,7 @@ int main(void)
     ADD(tc, assemblies_stop_at_their_limits);
     tcase_add_loop_test(tc, a_block_whose_length_is_wrong_is_400, 0, (int)DR_ARRAY_LEN(bad_sizes));
     ADD(tc, a_forgotten_body_may_end_again);
+    ADD(tc, a_body_that_finds_no_room_may_end_again);
     ADD(tc, a_body_that_is_answered_later_keeps_its_block_option);
     ADD(tc, a_peer_may_end_while_its_body_is_handed_over);
 

@@ -231,15 +231,45 @@ END_TEST
 START_TEST(stored_answers_stop_at_their_limit_and_a_duplicate_then_meets_silence)
 {
     struct cx_reply big = {.code = CX_CHANGED, .payload = rig_bytes(1000), .payload_len = 1000};
+    unsigned fit = CX_STORED_MAX / 1001, n = fit / 3 + 2; /* three of each peer */
+    struct cx_mpeer *many = calloc(n, sizeof *many);
+    ck_assert_ptr_nonnull(many);
     r.auto_reply = &big;
-    unsigned fit = CX_STORED_MAX / 1001;
-    for (unsigned i = 0; i < fit + 2; i++) {
-        post((uint16_t)i, "tok", "x");
-        (void)rig_out_raw(&r);
+    for (unsigned i = 0; i < n; i++) {
+        cx_msg_peer_init(r.m, &many[i]);
+        for (uint8_t k = 0; k < 3; k++) {
+            const uint8_t msg[] = {0x41, CX_POST, 0, k, 't'};
+            cx_msg_input(r.m, &many[i], msg, sizeof msg, r.now_ms);
+        }
+        r.read = r.n_sent;
     }
-    post((uint16_t)(fit + 1), "tok", "x");
+    const uint8_t first[] = {0x41, CX_POST, 0, 0, 't'}, last[] = {0x41, CX_POST, 0, 2, 't'};
+    cx_msg_input(r.m, &many[0], first, sizeof first, r.now_ms);
+    ck_assert_uint_eq(rig_out_raw(&r)->len, 4 + 1 + 1 + 1000);
+    cx_msg_input(r.m, &many[n - 1], last, sizeof last, r.now_ms);
     rig_quiet(&r);
-    ck_assert_uint_eq(r.n_requests, fit + 2);
+    ck_assert_uint_eq(r.n_requests, n * 3);
+    for (unsigned i = 0; i < n; i++) {
+        cx_msg_peer_fini(r.m, &many[i], DR_ERR_GONE);
+    }
+    ck_assert_uint_eq(cx_msg_deadline(r.m), UINT64_MAX); /* nothing stays of them */
+    free(many);
+}
+END_TEST
+
+START_TEST(a_peer_cannot_pile_up_stored_answers)
+{
+    struct cx_reply big = {.code = CX_CHANGED, .payload = rig_bytes(1000), .payload_len = 1000};
+    r.auto_reply = &big;
+    for (unsigned i = 0; i < CX_STORED_MAX / 1001 + 100; i++) {
+        const uint8_t msg[] = {0x41, CX_POST, (uint8_t)(i >> 8), (uint8_t)i, 't'};
+        cx_msg_input(r.m, &r.peers[0], msg, sizeof msg, r.now_ms);
+        r.read = r.n_sent;
+    }
+    post(7, "other", "x"); /* there is room */
+    (void)rig_out(&r, 0);
+    post(7, "other", "x");
+    ck_assert_uint_eq(rig_out(&r, 0).payload_len, 1000);
 }
 END_TEST
 
@@ -479,6 +509,7 @@ int main(void)
     tcase_add_test(dup, a_duplicate_gets_the_same_bytes);
     tcase_add_test(dup, a_long_answer_is_stored_beside_the_ring);
     tcase_add_test(dup, stored_answers_stop_at_their_limit_and_a_duplicate_then_meets_silence);
+    tcase_add_test(dup, a_peer_cannot_pile_up_stored_answers);
     tcase_add_test(dup, a_large_answer_to_a_get_is_made_again);
     tcase_add_test(dup, while_the_answer_is_pending_a_duplicate_is_dropped);
     tcase_add_test(dup, a_rebooted_device_that_uses_an_id_again_is_heard);
