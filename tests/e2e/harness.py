@@ -107,7 +107,8 @@ class Server:
 
     def start(self, *options, timeout=60, env=None):
         ready = self.dir / "run" / "ready.json"
-        ready.unlink(missing_ok=True)
+        if ready.exists():
+            ready.unlink()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [str(BIN / "droverd"), "--data", str(self.dir), "--coaps", "127.0.0.1:0", "--http", "127.0.0.1:0",

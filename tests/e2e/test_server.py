@@ -217,6 +217,34 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(tmp_path, make_sim):
         subprocess.run(["umount", str(mount)], check=False)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file system of its own: root only")
+def test_a_data_folder_that_becomes_read_only(tmp_path, make_sim):
+    mount = tmp_path / "ro"
+    mount.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(mount)], check=False,
+                      capture_output=True).returncode != 0:
+        pytest.skip("cannot mount a small file system here")
+    server = Server(mount / "data")
+    server.log = tmp_path / "ro.log"
+    try:
+        server.start()
+        make_sim(server, 2, "--scenario", "idle", "--duration", "120")
+        rest = server.rest()
+        device = devices_registered(rest, 2)["data"][0]["id"]
+        assert rest("PUT", f"/v3/devices/{device}", {"description": "before"})[0] == 200
+        server.stop()
+        subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
+        with pytest.raises(Failed, match="ended with 3"):
+            server.start()
+        assert "read" in server.tail().lower()
+        subprocess.run(["mount", "-o", "remount,rw", str(mount)], check=True)
+        server.start()
+        assert server.rest().get(f"/v3/devices/{device}")["description"] == "before"
+    finally:
+        server.kill()
+        subprocess.run(["umount", str(mount)], check=False)
+
+
 def test_kill_9_under_load_loses_nothing_acknowledged(make_server, make_sim, tmp_path):
     """Registrations and requests go on while the server dies at random moments."""
     server = make_server()
