@@ -394,7 +394,6 @@ static void task_done(struct dev_task *task)
     struct dev_control *c = task->core->control;
     uint32_t index = queue_find(c, task->device);
 
-    dev_idle(c);
     if (index == 0 || c->stopping) {
         (void)dev_task_free(task);
         return;
@@ -430,8 +429,7 @@ static void attempt_send(struct dev_control *c, uint32_t index)
     struct dev_task *task = p->task;
 
     p->task = NULL;
-    task->done = task_done;
-    dev_busy(c);
+    task->done = task_done; /* a stop does not wait for devices */
     dev_task_send(task);
 }
 

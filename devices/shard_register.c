@@ -230,6 +230,7 @@ static struct dev_op *op_new(struct dev_shard *s, enum dev_op_kind kind, cx_exch
 static void op_free(struct dev_op *op)
 {
     struct dev_shard *s = op->shard;
+    uint32_t stays = 0;
 
     if (op->reg != 0) {
         struct dev_reg *reg = dev_reg_at(s, op->reg);
@@ -241,6 +242,8 @@ static void op_free(struct dev_op *op)
             dev_claim_hand_over(s, op->reg, heir);
         } else if ((reg->flags & DEV_REG_LIVE) == 0) {
             dev_reg_remove(s, op->reg, true);
+        } else if (op->kind != DEV_OP_REGISTER) {
+            stays = op->reg;
         }
     }
     change_fini(s, &op->change);
@@ -250,6 +253,9 @@ static void op_free(struct dev_op *op)
     free(op->blob);
     free(op);
     s->ops--;
+    if (stays != 0) {
+        dev_obs_next(s, stays);
+    }
     dev_op_end_check(s);
 }
 
@@ -1044,7 +1050,6 @@ static void update_done(struct db_job *job, dr_err_t err)
     reg->flags |= op->claim.wanted ? DEV_REG_WANTED : 0;
     update_finish(s, op->reg, op->peer, op->x);
     dev_reg_timer_start(s, reg);
-    dev_obs_next(s, op->reg);
     op_free(op);
 }
 
@@ -1157,7 +1162,6 @@ static void op_ready(struct dev_op *op)
         }
         change_apply(s, op->reg, &op->change);
         update_finish(s, op->reg, op->peer, op->x);
-        dev_obs_next(s, op->reg);
         op_free(op);
         return;
     }

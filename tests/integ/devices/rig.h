@@ -368,3 +368,25 @@ static inline uint32_t rig_held(unsigned i)
 {
     return rig_shard(i)->regs.count;
 }
+
+/* ---- requests ---- */
+
+static inline void rig_ask_done(struct dev_request *req, dr_err_t err)
+{
+    *(dr_err_t *)req->data = err;
+}
+
+/** Start a request and wait until it is accepted or refused. */
+static inline dr_err_t rig_ask(struct dev_request *req)
+{
+    dr_err_t err = DR_ERR_AGAIN;
+
+    req->cb = rig_ask_done;
+    req->data = &err;
+    dr_err_t start = dev_request_start(rig.core, req);
+    if (start != DR_OK) {
+        return start;
+    }
+    RIG_UNTIL(err != DR_ERR_AGAIN);
+    return err;
+}
