@@ -16,6 +16,8 @@ dr_err_t db_err(int rc)
         return DR_ERR_EXISTS;
     case SQLITE_CONSTRAINT_FOREIGNKEY:
         return DR_ERR_NOT_FOUND;
+    case SQLITE_IOERR_NOMEM:
+        return DR_ERR_NOMEM;
     case SQLITE_CANTOPEN_ISDIR:
         return DR_ERR_INVAL;
     default:

@@ -391,7 +391,7 @@ static void id_range(const struct conds *cs, const struct db_query *query, int64
         if (!is_bound(c)) {
             continue;
         }
-        int64_t first = c->values[0].i * (1LL << 20), last = first + (1LL << 20) - 1;
+        int64_t first = c->values[0].i * (1LL << 20), last = first | ((1LL << 20) - 1);
         if (c->op != DB_OP_LTE && first > lo) {
             lo = first;
         }
