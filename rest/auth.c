@@ -86,6 +86,22 @@ const char *rest_auth_token(const char *header, size_t *ret_len)
     return p[*ret_len] == '\0' && *ret_len != 0 ? p : NULL;
 }
 
+const char *rest_auth_protocol_token(const char *header, size_t *ret_len)
+{
+    static const char prefix[] = "pelion_";
+
+    while (header != NULL && *header != '\0') {
+        header += strspn(header, " \t,");
+        size_t len = strcspn(header, " \t,");
+        if (len > sizeof prefix - 1 && memcmp(header, prefix, sizeof prefix - 1) == 0) {
+            *ret_len = len - (sizeof prefix - 1);
+            return header + sizeof prefix - 1;
+        }
+        header += len;
+    }
+    return NULL;
+}
+
 static void refuse(struct rest_req *req, const char *why)
 {
     DR_LOG_LIMITED(DR_LOG_WARNING, "rest", 2, "request '%s' refused: %s", req->id, why);
@@ -189,6 +205,9 @@ bool rest_auth_start(struct rest_req *req)
     uint8_t hash[REST_APIKEY_HASH_LEN];
     const char *token = rest_auth_token(rest_req_header(req, "Authorization"), &len);
 
+    if (token == NULL && rest_req_header(req, "Authorization") == NULL) {
+        token = rest_auth_protocol_token(rest_req_header(req, "Sec-WebSocket-Protocol"), &len);
+    }
     if (token == NULL) {
         refuse(req, "no key");
         return true;

@@ -47,3 +47,6 @@ bool rest_auth_start(struct rest_req *req);
  * @return its start within @p header, or NULL when it is not `Bearer token`
  */
 const char *rest_auth_token(const char *header, size_t *ret_len);
+
+/** The key in a Sec-WebSocket-Protocol header (`wss,pelion_ak_…`), or NULL. */
+const char *rest_auth_protocol_token(const char *header, size_t *ret_len);

@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/text.h"
+#include "rest/hub.h"
 
 #define ATTRIBUTE_MAX 128
 
@@ -345,6 +346,43 @@ dr_err_t rest_account_body_parse(const json_t *json, struct rest_arena *arena, j
     *ret_fields = fields;
     *ret_name = name;
     *ret_market = market;
+    return DR_OK;
+}
+
+/* ---- /v2/notification/websocket ---- */
+
+dr_err_t rest_serialization_parse(const json_t *json, struct rest_serialization *ret)
+{
+    static const struct {
+        const char *name;
+        unsigned option;
+    } flags[] = {{"deregistrations_as_object", REST_OPTION_DEREG_OBJECT},
+                 {"include_original_ep", REST_OPTION_ORIGINAL_EP},
+                 {"include_timestamp", REST_OPTION_TIMESTAMP},
+                 {"include_uid", REST_OPTION_UID}};
+    dr_assert(json != NULL && ret != NULL);
+    const json_t *s = json_object_get(json, "serialization");
+    const json_t *cfg = json_object_get(s, "cfg");
+    struct rest_field_errors errors = {0};
+    struct rest_serialization r = {0};
+    const char *type = "v2";
+    int64_t chunk = 0;
+
+    if (!json_is_object(json) || (s != NULL && !json_is_object(s) && !json_is_null(s)) ||
+        !rest_body_str(s, "type", (struct rest_str_rule){.max = 8}, false, &type, &errors) ||
+        strcmp(type, "v2") != 0 ||
+        !rest_body_int(s, "max_chunk_size", 100, 10000, &chunk, &errors)) {
+        return DR_ERR_PROTO;
+    }
+    for (size_t i = 0; i < DR_ARRAY_LEN(flags); i++) {
+        bool on = false;
+        if (!rest_body_bool(cfg, flags[i].name, &on, &errors)) {
+            return DR_ERR_PROTO;
+        }
+        r.options |= on ? flags[i].option : 0;
+    }
+    r.max_chunk_size = (uint32_t)chunk;
+    *ret = r;
     return DR_OK;
 }
 

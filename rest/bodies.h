@@ -68,6 +68,16 @@ DR_CHECK dr_err_t rest_account_body_parse(const json_t *json, struct rest_arena 
                                           const char **ret_market,
                                           struct rest_field_errors *errors);
 
+/* ---- /v2/notification/websocket ---- */
+
+struct rest_serialization {
+    uint32_t max_chunk_size; /**< 0 = absent */
+    unsigned options;        /**< REST_OPTION_* */
+};
+
+/** Numbers and truths may be strings. @retval DR_ERR_PROTO  malformed or out of range */
+DR_CHECK dr_err_t rest_serialization_parse(const json_t *json, struct rest_serialization *ret);
+
 /* ---- /v2/device-requests ---- */
 
 /** A payload of DEV_PAYLOAD_MAX in base64 and the rest of the body. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "rest/json.h"
@@ -184,7 +185,21 @@ void rest_hub_key_deleted(struct rest_hub *hub, int64_t key)
     struct rest_channel *ch = find_any(hub, key);
 
     if (ch != NULL) {
+        ch->end_code = 1008;
         rest_hub_delete(ch);
+    }
+}
+
+void rest_hub_sockets_close(struct rest_hub *hub)
+{
+    dr_assert(hub != NULL);
+    DR_LIST_EACH(it, &hub->channels)
+    {
+        struct rest_channel *ch = DR_CONTAINER_OF(it, struct rest_channel, node);
+        if (ch->socket != NULL && ch->gone != NULL) {
+            ch->end_code = 1012;
+            ch->gone(ch);
+        }
     }
 }
 
@@ -256,9 +271,24 @@ static void push(struct rest_channel *ch, enum rest_list list, bool alone, int64
     rest_hub_wake(ch);
 }
 
+/* What a channel asked for on top; inside of an open object. */
+static void extras_write(struct rest_json *j, const struct dev_event *ev, unsigned options,
+                         struct dr_idgen *ids)
+{
+    if ((options & REST_OPTION_ORIGINAL_EP) != 0 && ev->kind != DEV_EVENT_REGISTERED &&
+        ev->kind != DEV_EVENT_UPDATED) {
+        rest_json_str(j, "original-ep", ev->endpoint == NULL ? "" : ev->endpoint);
+    }
+    if ((options & REST_OPTION_TIMESTAMP) != 0) {
+        rest_json_time(j, "timestamp", ev->at_ms > 0 ? ev->at_ms : dr_wall_ms());
+    }
+    if ((options & REST_OPTION_UID) != 0) {
+        rest_json_id(j, "uid", dr_id_new(ids));
+    }
+}
+
 static void endpoint_write(struct rest_json *j, const struct dev_event *ev)
 {
-    rest_json_object(j, NULL);
     rest_json_id(j, "ep", ev->device);
     rest_json_str(j, "original-ep", ev->endpoint);
     rest_json_str(j, "ept", ev->endpoint_type == NULL ? "" : ev->endpoint_type);
@@ -275,23 +305,19 @@ static void endpoint_write(struct rest_json *j, const struct dev_event *ev)
         rest_json_object_end(j);
     }
     rest_json_array_end(j);
-    rest_json_object_end(j);
 }
 
 static void value_write(struct rest_json *j, const struct dev_event *ev)
 {
-    rest_json_object(j, NULL);
     rest_json_id(j, "ep", ev->device);
     rest_json_str(j, "path", ev->path);
     rest_json_str(j, "ct", ev->ct == NULL ? "" : ev->ct);
     rest_json_base64(j, "payload", ev->payload);
     rest_json_int(j, "max-age", ev->max_age_s);
-    rest_json_object_end(j);
 }
 
 static void answer_write(struct rest_json *j, const struct dev_event *ev)
 {
-    rest_json_object(j, NULL);
     rest_json_str(j, "id", ev->async_id);
     rest_json_int(j, "status", ev->status);
     rest_json_base64(j, "payload", ev->payload);
@@ -300,32 +326,57 @@ static void answer_write(struct rest_json *j, const struct dev_event *ev)
     }
     rest_json_str(j, "ct", ev->ct == NULL ? "" : ev->ct);
     rest_json_int(j, "max-age", ev->max_age_s);
-    rest_json_object_end(j);
 }
 
-static enum rest_list event_write(struct rest_json *j, const struct dev_event *ev)
+static enum rest_list list_of(enum dev_event_kind kind)
 {
-    switch (ev->kind) {
+    switch (kind) {
     case DEV_EVENT_REGISTERED:
-        endpoint_write(j, ev);
         return REST_LIST_REGISTRATIONS;
     case DEV_EVENT_UPDATED:
-        endpoint_write(j, ev);
         return REST_LIST_REG_UPDATES;
     case DEV_EVENT_DEREGISTERED:
-        rest_json_id(j, NULL, ev->device);
         return REST_LIST_DE_REGISTRATIONS;
     case DEV_EVENT_EXPIRED:
-        rest_json_id(j, NULL, ev->device);
         return REST_LIST_REGISTRATIONS_EXPIRED;
     case DEV_EVENT_VALUE:
-        value_write(j, ev);
         return REST_LIST_NOTIFICATIONS;
     case DEV_EVENT_ANSWER:
         break;
     }
-    answer_write(j, ev);
     return REST_LIST_ASYNC_RESPONSES;
+}
+
+/* The entry into hub->scratch; false = too large. */
+static bool event_write(struct rest_hub *hub, const struct dev_event *ev, unsigned options)
+{
+    struct rest_json j = rest_json_of(&hub->scratch);
+    bool gone = ev->kind == DEV_EVENT_DEREGISTERED || ev->kind == DEV_EVENT_EXPIRED;
+
+    dr_dynbuf_reset(&hub->scratch);
+    if (gone && (options & REST_OPTION_DEREG_OBJECT) == 0) {
+        rest_json_id(&j, NULL, ev->device);
+        return true;
+    }
+    rest_json_object(&j, NULL);
+    if (gone) {
+        rest_json_id(&j, "ep", ev->device);
+    } else if (ev->kind == DEV_EVENT_VALUE) {
+        value_write(&j, ev);
+    } else if (ev->kind == DEV_EVENT_ANSWER) {
+        answer_write(&j, ev);
+    } else {
+        endpoint_write(&j, ev);
+    }
+    extras_write(&j, ev, options, &hub->rest->ids);
+    rest_json_object_end(&j);
+    if (dr_dynbuf_err(&hub->scratch) == DR_OK) {
+        return true;
+    }
+    dr_metric_inc(&metrics[M_DROPPED]);
+    DR_LOG_LIMITED(DR_LOG_WARNING, "rest", 1, "event of '%s' is too large to be told",
+                   ev->endpoint == NULL ? "" : ev->endpoint);
+    return false;
 }
 
 /* Where an answer or a value for one key goes; NULL = nowhere. */
@@ -342,38 +393,36 @@ static struct rest_channel *owner_channel(struct rest_hub *hub, const struct dev
     return ch;
 }
 
+static void tell(struct rest_channel *ch, const struct dev_event *ev)
+{
+    bool answer = ev->kind == DEV_EVENT_ANSWER;
+
+    if (event_write(ch->hub, ev, ch->options)) {
+        push(ch, list_of(ev->kind), answer && ev->status >= 500, answer ? ev->request : 0);
+    }
+}
+
 static void event_seen(void *data, const struct dev_event *ev)
 {
     struct rest_hub *hub = data;
-    bool owned =
-        ev->owner_key != 0 && (ev->kind == DEV_EVENT_VALUE || ev->kind == DEV_EVENT_ANSWER);
-    dr_dynbuf_reset(&hub->scratch);
-    struct rest_json j = rest_json_of(&hub->scratch);
-    enum rest_list list = event_write(&j, ev);
-    if (dr_dynbuf_err(&hub->scratch) != DR_OK) {
-        DR_LOG_LIMITED(DR_LOG_WARNING, "rest", 1, "event of '%s' is too large to be told",
-                       ev->endpoint == NULL ? "" : ev->endpoint);
+    bool answer = ev->kind == DEV_EVENT_ANSWER;
+
+    if (answer && hub->rest->n_waits != 0 && event_write(hub, ev, 0) &&
+        rest_wait_take(hub->rest, ev, dr_dynbuf_bytes(&hub->scratch))) {
         return;
     }
-    const struct dr_bytes json = {.p = hub->scratch.p, .len = hub->scratch.len};
-    if (ev->kind == DEV_EVENT_ANSWER && rest_wait_take(hub->rest, ev, json)) {
-        return;
-    }
-    struct rest_channel *owner = owned ? owner_channel(hub, ev) : NULL;
-    if (owned && (owner == NULL || owner->account != ev->account)) {
-        return;
-    }
-    bool alone = ev->kind == DEV_EVENT_ANSWER && ev->status >= 500;
-    int64_t request = ev->kind == DEV_EVENT_ANSWER ? ev->request : 0;
-    if (owned) {
-        push(owner, list, alone, request);
+    if (ev->owner_key != 0 && (ev->kind == DEV_EVENT_VALUE || answer)) {
+        struct rest_channel *owner = owner_channel(hub, ev);
+        if (owner != NULL && owner->account == ev->account) {
+            tell(owner, ev);
+        }
         return;
     }
     DR_LIST_EACH(it, &hub->channels)
     {
         struct rest_channel *ch = DR_CONTAINER_OF(it, struct rest_channel, node);
         if (ch->account == ev->account && ch->kind != REST_CHANNEL_NONE) {
-            push(ch, list, alone, request);
+            tell(ch, ev);
         }
     }
 }

@@ -43,6 +43,12 @@ enum rest_channel_kind {
     REST_CHANNEL_CALLBACK,
 };
 
+/* How events are written for a channel. */
+#define REST_OPTION_DEREG_OBJECT 1U /**< objects in de-registrations and registrations-expired */
+#define REST_OPTION_ORIGINAL_EP  2U /**< "original-ep" everywhere */
+#define REST_OPTION_TIMESTAMP    4U /**< "timestamp": when it entered the queue */
+#define REST_OPTION_UID          8U /**< "uid": an id of the event */
+
 struct rest_channel {
     struct dr_list node, bucket, dirty;
     struct rest_hub *hub;
@@ -56,7 +62,10 @@ struct rest_channel {
     struct rest_req *poll; /**< waits for an event */
     struct dr_timer hold;
     /* websocket */
-    void *socket; /**< connected, or NULL */
+    void *socket;       /**< connected, or NULL */
+    uint32_t chunk_max; /**< most entries of a message, 0 = REST_MESSAGE_ENTRIES_MAX */
+    unsigned options;   /**< REST_OPTION_* */
+    int end_code;       /**< why it goes, for the close frame; 0 = 1000 */
     /** Something is in the queue (after it was empty, or a message came back). */
     void (*ready)(struct rest_channel *ch);
     /** The channel goes: let the client go. */
@@ -83,6 +92,9 @@ DR_CHECK dr_err_t rest_hub_open(struct rest_hub *hub, int64_t account, int64_t k
 
 /** Remove a channel and what waits in it. */
 void rest_hub_delete(struct rest_channel *ch);
+
+/** Close all sockets with 1012: the server stops. */
+void rest_hub_sockets_close(struct rest_hub *hub);
 
 /** The key is gone: so is its channel, of any kind. */
 void rest_hub_key_deleted(struct rest_hub *hub, int64_t key);

@@ -17,7 +17,7 @@
  *   HEAD --> (AUTH: suspended) --> BODY --> (HANDLER: suspended) --> ANSWER --> completed
  *     `---------------- an error: answered at once, or after a small body ------^
  */
-enum phase { PHASE_HEAD, PHASE_AUTH, PHASE_BODY, PHASE_HANDLER, PHASE_ANSWER };
+enum phase { PHASE_HEAD, PHASE_AUTH, PHASE_BODY, PHASE_HANDLER, PHASE_ANSWER, PHASE_UPGRADED };
 
 /* An error before the body swallows so much of it, to keep the connection; more closes it. */
 #define SWALLOW_MAX 65536
@@ -139,7 +139,7 @@ static void answer(struct rest_req *req, int status, const char *type,
     if (status == 401) {
         header_put(req, "WWW-Authenticate", "Bearer");
     }
-    if (http_of(req)->closing) {
+    if (http_of(req)->closing && status != 101) {
         header_put(req, "Connection", "close");
     }
     if (!req->in_handler) {
@@ -311,6 +311,60 @@ void rest_answer_file(struct rest_req *req, int fd, uint64_t size, const char *t
         (void)close(fd);
     }
     answer(req, 200, type, r);
+}
+
+static void upgrade_ready(void *cls, struct MHD_Connection *mhd, void *con_cls,
+                          const char *extra_in, size_t extra_in_size, MHD_socket sock,
+                          struct MHD_UpgradeResponseHandle *urh)
+{
+    struct rest_req *req = cls;
+    (void)mhd;
+    (void)con_cls;
+
+    req->phase = PHASE_UPGRADED;
+    req->upgrade = urh;
+    http_of(req)->answering--;
+    http_of(req)->upgraded++;
+    req->conn->deadline_ms = 0;
+    req->conn->upgraded = req;
+    req->upgraded(req, sock, dr_bytes_of(extra_in, extra_in_size));
+}
+
+void rest_answer_upgrade(struct rest_req *req,
+                         void (*upgraded)(struct rest_req *req, int fd, struct dr_bytes extra))
+{
+    dr_assert(req != NULL && upgraded != NULL);
+    struct MHD_Response *r = MHD_create_response_for_upgrade(upgrade_ready, req);
+
+    req->upgraded = upgraded;
+    answer(req, 101, NULL, r);
+}
+
+void rest_upgrade_end(struct rest_req *req)
+{
+    dr_assert(req != NULL && req->upgrade != NULL);
+    struct MHD_UpgradeResponseHandle *urh = req->upgrade;
+
+    req->upgrade = NULL;
+    req->drained = NULL;
+    (void)MHD_upgrade_action(urh, MHD_UPGRADE_ACTION_CLOSE);
+    rest_http_kick(http_of(req));
+}
+
+bool rest_upgrade_flush(struct rest_req *req, void (*drained)(struct rest_req *req))
+{
+    dr_assert(req != NULL && req->upgrade != NULL && drained != NULL);
+    struct rest_conn *conn = req->conn;
+
+    if (conn->tls == NULL) {
+        return true;
+    }
+    req->flush_at = rest_tls_mark(conn->tls);
+    if (rest_tls_written(conn->tls) >= req->flush_at) {
+        return true;
+    }
+    req->drained = drained;
+    return false;
 }
 
 void rest_answer_header(struct rest_req *req, const char *name, const char *value)
@@ -534,6 +588,7 @@ enum MHD_Result rest_req_access(void *cls, struct MHD_Connection *mhd, const cha
     case PHASE_HANDLER:
         return req->response == NULL ? MHD_YES : queue(req);
     case PHASE_ANSWER:
+    case PHASE_UPGRADED:
         break;
     }
     return MHD_YES;
@@ -579,6 +634,10 @@ void rest_req_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
         http->answering--;
     }
     struct rest_conn *conn = req->conn;
+    if (req->phase == PHASE_UPGRADED) {
+        http->upgraded--;
+        conn->upgraded = NULL;
+    }
     bool ok = toe == MHD_REQUEST_TERMINATED_COMPLETED_OK && req->phase == PHASE_ANSWER;
     if (conn != NULL) {
         conn->deadline_ms = loop_now_ms(http->loop) + http->config.header_ms;
@@ -598,6 +657,13 @@ void rest_req_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 void rest_req_flushed(struct rest_conn *conn, bool ok)
 {
     dr_assert(conn != NULL);
+    struct rest_req *up = conn->upgraded;
+    if (ok && up != NULL && up->drained != NULL && conn->tls != NULL &&
+        rest_tls_written(conn->tls) >= up->flush_at) {
+        void (*drained)(struct rest_req * req) = up->drained;
+        up->drained = NULL;
+        drained(up);
+    }
     DR_LIST_EACH_SAFE(it, &conn->flush)
     {
         struct rest_req *req = DR_CONTAINER_OF(it, struct rest_req, node);

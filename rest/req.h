@@ -76,6 +76,9 @@ struct rest_req {
     struct MHD_Response *response; /**< owned: the answer */
     int status;
     uint64_t file_size;
+    void *upgrade; /**< handle of an upgraded connection */
+    void (*upgraded)(struct rest_req *req, int fd, struct dr_bytes extra);
+    void (*drained)(struct rest_req *req);
     uint64_t flush_at; /**< TLS: sent is called when so many bytes have left */
 };
 
@@ -121,6 +124,17 @@ void rest_answer_file(struct rest_req *req, int fd, uint64_t size, const char *t
 /** 200 with the body of @p type that may be kept as @p cache_control says. */
 void rest_answer_cached(struct rest_req *req, const char *type, struct dr_dynbuf *body,
                         const char *cache_control);
+
+/**
+ * 101: leave HTTP. @p upgraded runs later with the descriptor, which stays the server's, and what
+ * the client sent already; the request lives until rest_upgrade_end().
+ */
+void rest_answer_upgrade(struct rest_req *req,
+                         void (*upgraded)(struct rest_req *req, int fd, struct dr_bytes extra));
+/** Close an upgraded connection; req->sent follows, later. Watchers must be closed before. */
+void rest_upgrade_end(struct rest_req *req);
+/** Has all that was written to the descriptor left? If not, @p drained runs once when it has. */
+bool rest_upgrade_flush(struct rest_req *req, void (*drained)(struct rest_req *req));
 
 /** A header for the answer that was just given (does nothing before). */
 void rest_answer_header(struct rest_req *req, const char *name, const char *value);

@@ -111,12 +111,19 @@ static const struct rest_routes *const metrics_all[] = {&metrics_routes};
 /* ---- start and stop ---- */
 
 static const struct rest_routes *const all_routes[] = {
-    &rest_v2_notification_routes,  &rest_v2_device_requests_routes,
-    &rest_v3_devices_routes,       &rest_v3_device_requests_routes,
-    &rest_v2_subscriptions_routes, &rest_v2_endpoints_routes,
-    &rest_v3_device_events_routes, &rest_v2_device_shared_keys_routes,
-    &rest_v3_api_keys_routes,      &rest_v3_accounts_routes,
-    &rest_v3_backup_routes,        &rest_health_routes,
+    &rest_v2_notification_routes,
+    &rest_v2_websocket_routes,
+    &rest_v2_device_requests_routes,
+    &rest_v3_devices_routes,
+    &rest_v3_device_requests_routes,
+    &rest_v2_subscriptions_routes,
+    &rest_v2_endpoints_routes,
+    &rest_v3_device_events_routes,
+    &rest_v2_device_shared_keys_routes,
+    &rest_v3_api_keys_routes,
+    &rest_v3_accounts_routes,
+    &rest_v3_backup_routes,
+    &rest_health_routes,
 };
 
 static dr_err_t http_open(struct rest *rest, const struct rest_config *config,
@@ -221,6 +228,7 @@ void rest_close(struct rest *rest, void (*done)(void *data), void *data)
     rest->close_done = done;
     rest->close_data = data;
     rest->closing = 1U + (rest->metrics != NULL);
+    rest_hub_sockets_close(rest->hub);
     rest_http_close(rest->http, http_closed, rest);
     if (rest->metrics != NULL) {
         rest_http_close(rest->metrics, http_closed, rest);

@@ -92,4 +92,5 @@ extern const struct rest_routes rest_v2_endpoints_routes;
 extern const struct rest_routes rest_v2_device_requests_routes;
 extern const struct rest_routes rest_v2_subscriptions_routes;
 extern const struct rest_routes rest_v2_notification_routes;
+extern const struct rest_routes rest_v2_websocket_routes;
 extern const struct rest_routes rest_v2_device_shared_keys_routes;

@@ -488,7 +488,8 @@ static void close_step(struct rest_http *http)
         return;
     }
     if (http->daemon != NULL) {
-        if (http->suspended != 0 || (http->answering != 0 && now < http->close_at_ms)) {
+        if (http->suspended != 0 || http->upgraded != 0 ||
+            (http->answering != 0 && now < http->close_at_ms)) {
             return;
         }
         parser_stop(http);
@@ -531,12 +532,18 @@ void rest_http_close(struct rest_http *http, void (*done)(void *data), void *dat
     loop_timer_start(http->loop, &http->sweep, 0, 0, close_check);
 }
 
+bool rest_http_closing(const struct rest_http *http)
+{
+    dr_assert(http != NULL);
+    return http->closing;
+}
+
 struct rest_http *rest_http_free(struct rest_http *http)
 {
     if (http == NULL) {
         return NULL;
     }
-    dr_assert(http->suspended == 0);
+    dr_assert(http->suspended == 0 && http->upgraded == 0);
     http->closing = true;
     listener_close(http);
     parser_stop(http);

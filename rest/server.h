@@ -84,6 +84,9 @@ void rest_http_authorised(struct rest_req *req);
 /** Stop accepting, call req->gone of all that wait, finish answers, close; @p done once, later. */
 void rest_http_close(struct rest_http *http, void (*done)(void *data), void *data);
 
+/** Has rest_http_close() begun? */
+bool rest_http_closing(const struct rest_http *http);
+
 /** After done, or when it never got a client. NULL is allowed. @return NULL */
 struct rest_http *rest_http_free(struct rest_http *http);
 

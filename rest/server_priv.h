@@ -24,12 +24,13 @@
 struct rest_conn {
     struct dr_list node;
     struct rest_http *http;
-    int fd;               /**< the parser's end: TCP, or one of a pair; the parser closes it */
-    struct rest_tls *tls; /**< NULL without TLS or once it is over */
-    bool ready;           /**< its TLS handshake was seen to be done */
-    bool parsing;         /**< the parser has it (and has not closed it) */
-    uint64_t deadline_ms; /**< 0 = none: a handler has it */
-    struct dr_list flush; /**< requests whose answer is still in the TLS pump */
+    int fd;                    /**< the parser's end: TCP, or one of a pair; the parser closes it */
+    struct rest_tls *tls;      /**< NULL without TLS or once it is over */
+    bool ready;                /**< its TLS handshake was seen to be done */
+    bool parsing;              /**< the parser has it (and has not closed it) */
+    uint64_t deadline_ms;      /**< 0 = none: a handler has it */
+    struct rest_req *upgraded; /**< the request that it left HTTP with */
+    struct dr_list flush;      /**< requests whose answer is still in the TLS pump */
 };
 
 struct rest_http {
@@ -47,7 +48,7 @@ struct rest_http {
     struct dr_list conns;
     struct dr_list reqs; /**< all requests */
     struct rest_http_stats stats;
-    uint32_t suspended, answering;
+    uint32_t suspended, answering, upgraded;
     uint64_t close_at_ms;
     void (*close_done)(void *data);
     void *close_data;

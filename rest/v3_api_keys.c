@@ -320,6 +320,9 @@ static void update_done(struct db_job *job, dr_err_t err)
     struct op *op = DR_CONTAINER_OF(job, struct op, job);
 
     rest_auth_cache_drop(&rest_of(op->req)->auth, op->id);
+    if (err == DR_OK && op->body.has_active && !op->body.active) {
+        rest_hub_key_deleted(rest_of(op->req)->hub, op->id);
+    }
     op_end(op, err, 200);
 }
 
