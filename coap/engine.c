@@ -129,6 +129,7 @@ static const struct cx_msg_ops msg_ops = {
 
 void cx_engine_end_peer(struct cx_engine *e, struct cx_peer *p, enum cx_gone why)
 {
+    dr_assert(e != NULL && p != NULL);
     if (p->state != CX_PEER_LIVE) {
         return;
     }
@@ -214,12 +215,14 @@ static void sweep(struct loop_timer *t)
 
 void cx_engine_message(struct cx_engine *e, struct cx_peer *p, const uint8_t *bytes, size_t len)
 {
+    dr_assert(p != NULL && bytes != NULL);
     p->last_s = (uint32_t)(e->now_ms / 1000);
     cx_msg_input(e->msg, &p->msg, bytes, len, e->now_ms);
 }
 
 dr_err_t cx_engine_new_peer(struct cx_engine *e, const struct cx_flow *flow, struct cx_peer **ret)
 {
+    dr_assert(e != NULL && flow != NULL && ret != NULL);
     struct cx_peer *p;
 
     dr_err_t err = cx_peer_new(&e->peers, flow, NULL, &p);

@@ -2,7 +2,7 @@
 /**
  * @file  coap/engine_priv.h
  * @brief Inside of the engine: what engine.c (datagrams, peers) and engine_dtls.c (handshakes,
- * records) share.
+ * records) share; handshakes have coap/half.h.
  *
  * Layer: coap.  Threads: the engine's loop, but for a struct cx_job in the pool.  Memory: one
  * struct cx_half (and OpenSSL's 75 KiB) a handshake.  Limits: CX_SOCKS_MAX, struct cx_limits.
@@ -52,25 +52,6 @@ struct cx_connecting {
     dr_err_t err;
     void (*cb)(void *data, cx_peer_t peer, dr_err_t err);
     void *data;
-};
-
-struct cx_job;
-
-/** A handshake under way. */
-struct cx_half {
-    uint64_t free_list;  /* the slab's */
-    uint32_t generation; /* survives the item */
-    uint32_t index;
-    struct cx_flow flow;
-    struct dtls_handshake *hs; /* owned, but for the time when a job has it */
-    struct cx_job *job;        /* a step runs in the pool */
-    struct dr_timer timer;
-    struct cx_engine *engine;
-    uint64_t give_up_ms;
-    struct cx_connecting *connecting; /* owned; client role */
-    bool asked;                       /* for a PSK */
-    bool answered;
-    bool driving; /* cx_half_drive is on the stack */
 };
 
 struct cx_filter;
@@ -152,6 +133,8 @@ void cx_engine_dtls_input(struct cx_engine *e, struct cx_endpoint *ep, struct cx
                           struct cx_peer *p);
 DR_CHECK dr_err_t cx_engine_dtls_connect(struct cx_engine *e, const struct cx_connect *c,
                                          struct cx_peer *p, struct cx_connecting *x);
+/** One record of epoch 1 of the association of @p p. */
+void cx_engine_record(struct cx_engine *e, struct cx_peer *p, const struct dtls_record *rec);
 /** Stop all handshakes; those in the pool end on their own. */
 void cx_engine_dtls_cancel(struct cx_engine *e);
 /** Stop the handshake that @p p, which is connecting, waits for. */

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "coap/engine_priv.h"
+#include "coap/half.h"
 #include "tests/integ/coap/rig.h"
 #include "tests/unit/coap/dtls_fixture.h"
 
