@@ -122,12 +122,29 @@ static const struct field apikey_fields[] = {
     {.name = "updated_at", .column = "updated_at", .kind = FILTER_TIME},
 };
 
+static const struct field campaign_fields[] = {
+    {.name = "id", .column = "id", .kind = FILTER_ID},
+    {.name = "name", .column = "name", .kind = FILTER_TEXT},
+    {.name = "description", .column = "description", .kind = FILTER_TEXT},
+    {.name = "device_filter", .column = "device_filter", .kind = FILTER_TEXT},
+    {.name = "root_manifest_id", .column = "root_manifest_id", .kind = FILTER_ID},
+    {.name = "phase", .column = "phase", .kind = FILTER_INT},
+    {.name = "state", .column = "state", .kind = FILTER_INT},
+    {.name = "created_at", .column = "id", .kind = FILTER_IDTIME},
+    {.name = "updated_at", .column = "updated_at", .kind = FILTER_TIME},
+    {.name = "started_at", .column = "started_at", .kind = FILTER_TIME},
+    {.name = "finished", .column = "finished_at", .kind = FILTER_TIME},
+    {.name = "when", .column = "when_at", .kind = FILTER_TIME},
+};
+
 static const struct list lists[] = {
     [DB_LIST_DEVICE] = {"device", "INDEXED BY device_account", device_fields,
                         DR_ARRAY_LEN(device_fields), true},
     [DB_LIST_EVENT] = {"event", "", event_fields, DR_ARRAY_LEN(event_fields), false},
     [DB_LIST_APIKEY] = {"apikey", "INDEXED BY apikey_account", apikey_fields,
                         DR_ARRAY_LEN(apikey_fields), false},
+    [DB_LIST_CAMPAIGN] = {"campaign", "INDEXED BY campaign_account", campaign_fields,
+                          DR_ARRAY_LEN(campaign_fields), false},
 };
 
 /* ---- reading conditions ---- */
@@ -355,7 +372,7 @@ dr_err_t db_conds_check(enum db_list list, const struct db_cond *conds, size_t n
 {
     struct conds cs;
 
-    dr_assert(list <= DB_LIST_APIKEY && (conds != NULL || n == 0));
+    dr_assert(list <= DB_LIST_CAMPAIGN && (conds != NULL || n == 0));
     dr_err_t err = read_conds(list, conds, n, &cs, reterr);
     if (err == DR_OK) {
         free(cs.values);

@@ -54,7 +54,7 @@ struct db_query {
 };
 
 /** What a list of the kind can be filtered by. */
-enum db_list { DB_LIST_DEVICE, DB_LIST_EVENT, DB_LIST_APIKEY };
+enum db_list { DB_LIST_DEVICE, DB_LIST_EVENT, DB_LIST_APIKEY, DB_LIST_CAMPAIGN };
 
 /**
  * Check conditions without a database, as when a saved query is put.

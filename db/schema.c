@@ -12,6 +12,7 @@
  */
 #include <stdio.h>
 
+#include "db/campaign_schema.h"
 #include "db/db_priv.h"
 
 static const char step1[] =
@@ -206,7 +207,9 @@ static const char step1[] =
     "  PRIMARY KEY (account, facet, value)"
     ") STRICT, WITHOUT ROWID;";
 
-static const char *const steps[] = {step1};
+static const char step2[] = DB_CAMPAIGN_SCHEMA;
+
+static const char *const steps[] = {step1, step2};
 
 #define SCHEMA_VERSION ((int64_t)DR_ARRAY_LEN(steps))
 

@@ -70,6 +70,7 @@ void dev_control_free(struct dev_core *core)
     dr_table_fini(&c->by_device);
     dr_idgen_fini(&c->ids);
     free(c->lives);
+    free(c->listen);
     free(c);
     core->control = NULL;
 }
@@ -81,11 +82,47 @@ void dev_sink_add(struct dev_core *core, struct dev_sink *sink)
     core->control->sinks = sink;
 }
 
+static struct dev_listen *listen_get(struct dev_control *c, int64_t account)
+{
+    for (size_t i = 0; i < c->n_listen; i++) {
+        if (c->listen[i].account == account) {
+            return &c->listen[i];
+        }
+    }
+    struct dev_listen *more = realloc(c->listen, (c->n_listen + 1) * sizeof *more);
+    if (more == NULL) {
+        DR_LOG_LIMITED(DR_LOG_ERROR, "devices", 1, "events will be missed: out of memory");
+        return NULL;
+    }
+    c->listen = more;
+    c->listen[c->n_listen] = (struct dev_listen){.account = account};
+    return &c->listen[c->n_listen++];
+}
+
+static void listen_tell(struct dev_core *core, const struct dev_listen *l)
+{
+    for (unsigned i = 0; i < core->n; i++) {
+        dev_shard_set_listeners(core->shards[i], l->account, l->channels + l->watched);
+    }
+}
+
 void dev_listeners_set(struct dev_core *core, int64_t account, unsigned count)
 {
     loop_assert_current(core->cfg.control);
-    for (unsigned i = 0; i < core->n; i++) {
-        dev_shard_set_listeners(core->shards[i], account, count);
+    struct dev_listen *l = listen_get(core->control, account);
+    if (l != NULL) {
+        l->channels = count;
+        listen_tell(core, l);
+    }
+}
+
+void dev_watch_set(struct dev_core *core, int64_t account, bool on)
+{
+    loop_assert_current(core->cfg.control);
+    struct dev_listen *l = listen_get(core->control, account);
+    if (l != NULL && l->watched != on) {
+        l->watched = on;
+        listen_tell(core, l);
     }
 }
 

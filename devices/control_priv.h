@@ -66,12 +66,21 @@ struct dev_link_list {
     char *strings; /**< owned */
 };
 
+/** Who wants to hear of an account. */
+struct dev_listen {
+    int64_t account;
+    unsigned channels; /**< of REST */
+    bool watched;      /**< by a part of the server */
+};
+
 struct dev_control {
     struct dev_core *core;
     struct loop *loop;
     struct db *db;
     struct dr_idgen ids;
     struct dev_sink *sinks;
+    struct dev_listen *listen; /**< owned */
+    size_t n_listen;
     struct dr_slab queues;
     struct dr_table by_device;
     uint32_t busy; /**< reads and jobs under way */

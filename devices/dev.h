@@ -26,6 +26,9 @@ struct cx_engine;
 struct cx_ops;
 struct lwm2m_models;
 
+/** Owners that are parts of the server and no API key: below every id. */
+#define DEV_KEY_CAMPAIGNS             1
+#define DEV_KEY_INTERNAL_LAST         255
 /** Requests that wait for one device. */
 #define DEV_QUEUE_MAX                 20
 #define DEV_ENDPOINT_MAX              64
@@ -125,6 +128,9 @@ struct dev_sink {
 void dev_sink_add(struct dev_core *core, struct dev_sink *sink);
 /** How many channels an account has: while 0, shards do not publish updates and values of it. */
 void dev_listeners_set(struct dev_core *core, int64_t account, unsigned count);
+/** The same for a part of the server that wants updates and values of an account; the two do not
+ * touch each other. */
+void dev_watch_set(struct dev_core *core, int64_t account, bool on);
 /** The result has been handed over: its row may go. Until then it survives a restart and is
  * published again. */
 void dev_answer_delivered(struct dev_core *core, int64_t request);
@@ -134,7 +140,7 @@ void dev_answer_delivered(struct dev_core *core, int64_t request);
 enum dev_method { DEV_GET, DEV_PUT, DEV_POST, DEV_DELETE };
 
 struct dev_request {
-    int64_t account, device, key; /**< key: API key that asks */
+    int64_t account, device, key; /**< key: API key that asks, or DEV_KEY_* */
     const char *async_id;         /**< borrowed until cb, like all below */
     enum dev_method method;
     const char *uri;          /**< "/3303/0/5700?pmin=10" */

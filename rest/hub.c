@@ -407,6 +407,10 @@ static void event_seen(void *data, const struct dev_event *ev)
     struct rest_hub *hub = data;
     bool answer = ev->kind == DEV_EVENT_ANSWER;
 
+    if ((answer || ev->kind == DEV_EVENT_VALUE) && ev->owner_key != 0 &&
+        ev->owner_key <= DEV_KEY_INTERNAL_LAST) {
+        return; /* asked by a part of the server */
+    }
     if (answer && hub->rest->n_waits != 0 && event_write(hub, ev, 0) &&
         rest_wait_take(hub->rest, ev, dr_dynbuf_bytes(&hub->scratch))) {
         return;

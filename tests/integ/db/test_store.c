@@ -436,16 +436,35 @@ static void raw(const char *sql)
     sqlite3_close(h);
 }
 
+/* The version of the schema, read past the store. */
+static int version_get(void)
+{
+    char path[128];
+    sqlite3 *h = NULL;
+    sqlite3_stmt *st = NULL;
+
+    snprintf(path, sizeof(path), "%s/" DB_FILE, dbt_dir);
+    ck_assert_int_eq(sqlite3_open(path, &h), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_prepare_v2(h, "PRAGMA user_version", -1, &st, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(st), SQLITE_ROW);
+    int version = sqlite3_column_int(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(h);
+    return version;
+}
+
 START_TEST(a_newer_database_is_refused_and_left_alone)
 {
     struct dr_errinfo info;
+    char back[64];
 
     dbt_db = db_close(dbt_db);
+    snprintf(back, sizeof(back), "PRAGMA user_version = %d", version_get());
     raw("PRAGMA user_version = 999");
     ck_assert_int_eq(open_again(&info), DR_ERR_VERSION);
     ck_assert_ptr_nonnull(strstr(info.text, "newer"));
     ck_assert_int_eq(db_check(dbt_dir, NULL, NULL, &info), DR_ERR_VERSION);
-    raw("PRAGMA user_version = 1");
+    raw(back);
     ck_assert_int_eq(open_again(&info), DR_OK);
 }
 END_TEST

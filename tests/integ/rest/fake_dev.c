@@ -48,6 +48,13 @@ void dev_listeners_set(struct dev_core *core, int64_t account, unsigned count)
     fake.listeners = count;
 }
 
+void dev_watch_set(struct dev_core *core, int64_t account, bool on)
+{
+    (void)core;
+    (void)account;
+    fake.watched = on;
+}
+
 void dev_answer_delivered(struct dev_core *core, int64_t request)
 {
     (void)core;

@@ -27,6 +27,7 @@ struct fake {
     int64_t delivered[64];
     int n_delivered;
     unsigned listeners;
+    bool watched;
 };
 
 extern struct fake fake;
