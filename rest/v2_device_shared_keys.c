@@ -378,7 +378,7 @@ static void delete_done(struct db_job *job, dr_err_t err)
         return;
     }
     if (op->identity[0] != '\0' && rest->devices != NULL) {
-        dev_credential_changed(rest->devices, op->account, op->identity);
+        dev_credential_changed(rest->devices, op->account, op->endpoint);
     }
     rest_answer_empty(op->req, 204);
 }
