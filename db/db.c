@@ -130,6 +130,13 @@ static dr_err_t start_journal(struct db *db, struct dr_errinfo *reterr)
         err = conn_exec(c, db->config.sync == DB_SYNC_OFF ? "PRAGMA synchronous = OFF"
                                                           : "PRAGMA synchronous = FULL");
     }
+    if (err == DR_OK) {
+        /* A backup can make the log long; when it begins anew it gives the room back. */
+        char sql[64];
+        (void)snprintf(sql, sizeof(sql), "PRAGMA journal_size_limit = %lld",
+                       (long long)(2 * db->config.log_reset_bytes));
+        err = conn_exec(c, sql);
+    }
     if (err != DR_OK) {
         dr_errinfo_set(reterr, db->path, 0, "cannot start the write-ahead log: %s",
                        sqlite3_errmsg(c->h));

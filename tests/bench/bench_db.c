@@ -369,13 +369,24 @@ static void open_db(const char *dir, uint32_t delay_ms)
     }
 }
 
+static void remove_files(const char *dir)
+{
+    static const char *const names[] = {"", "-wal", "-shm", ".lock"};
+    char path[128];
+
+    for (size_t i = 0; i < DR_ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/" DB_FILE "%s", dir, names[i]);
+        (void)unlink(path);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"devices", required_argument, NULL, 'd'},
                                             {"json", required_argument, NULL, 'j'},
                                             {NULL, 0, NULL, 0}};
     uint32_t big = 1000000;
-    char dir[] = "/tmp/bench_db.XXXXXX", cmd[128];
+    char dir[] = "/tmp/bench_db.XXXXXX";
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -402,8 +413,7 @@ int main(int argc, char **argv)
     registrations("register: new, fsync +10 ms", fleet, 50000, 4, WINDOW);
     db = db_close(db);
 
-    snprintf(cmd, sizeof(cmd), "%s/" DB_FILE, dir);
-    unlink(cmd);
+    remove_files(dir);
     open_db(dir, 0);
     write_one("account", make_account, NULL);
     fleet = big;
@@ -417,10 +427,8 @@ int main(int argc, char **argv)
     all_pages();
     db = db_close(db);
 
-    snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
-    if (system(cmd) != 0) { /* our own temporary folder */
-        return 1;
-    }
+    remove_files(dir);
+    (void)rmdir(dir);
     if (json != NULL) {
         fclose(json);
     }

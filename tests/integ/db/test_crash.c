@@ -85,7 +85,7 @@ struct state {
 static dr_err_t see_setting(void *data, const char *name, const char *value)
 {
     struct state *s = (struct state *)data;
-    int i = atoi(name + 2);
+    int i = (int)strtol(name + 2, NULL, 10);
 
     (void)value;
     ck_assert(i >= 0 && i < JOBS);
@@ -97,7 +97,7 @@ static dr_err_t see_registration(void *data, const struct db_registration *row)
 {
     struct state *s = (struct state *)data;
 
-    s->generation[atoi(row->endpoint_name + 3)] = row->generation;
+    s->generation[strtol(row->endpoint_name + 3, NULL, 10)] = row->generation;
     return DR_OK;
 }
 

@@ -106,9 +106,9 @@ static void value_of(const struct model *m, const char *field, char text[64], in
     } else if (strcmp(field, "account_id") == 0) {
         dr_id_format(m->account, text);
     } else if (strcmp(field, "endpoint_name") == 0) {
-        strcpy(text, m->endpoint);
+        (void)snprintf(text, 64, "%s", m->endpoint);
     } else if (strcmp(field, "state") == 0) {
-        strcpy(text, db_device_state_name(m->state));
+        (void)snprintf(text, 64, "%s", db_device_state_name(m->state));
     } else if (strcmp(field, "updated_at") == 0 || strcmp(field, "etag") == 0) {
         *num = m->updated_at;
     } else if (strcmp(field, "created_at") == 0) {
@@ -118,19 +118,19 @@ static void value_of(const struct model *m, const char *field, char text[64], in
     } else if (strcmp(field, "device_execution_mode") == 0) {
         *num = m->mode;
     } else if (strcmp(field, "name") == 0) {
-        strcpy(text, m->name);
+        (void)snprintf(text, 64, "%s", m->name);
     } else if (strcmp(field, "endpoint_type") == 0) {
-        strcpy(text, m->type);
+        (void)snprintf(text, 64, "%s", m->type);
     } else if (strcmp(field, "device_class") == 0) {
-        strcpy(text, m->klass);
+        (void)snprintf(text, 64, "%s", m->klass);
     } else if (strcmp(field, "vendor_id") == 0) {
-        strcpy(text, m->vendor);
+        (void)snprintf(text, 64, "%s", m->vendor);
     } else if (strcmp(field, "lifecycle_status") == 0) {
-        strcpy(text, m->suspended ? "blocked" : "enabled");
+        (void)snprintf(text, 64, "%s", m->suspended ? "blocked" : "enabled");
     } else if (strcmp(field, "operator_suspended") == 0) {
-        strcpy(text, m->suspended ? "true" : "false");
+        (void)snprintf(text, 64, "%s", m->suspended ? "true" : "false");
     } else {
-        strcpy(text, m->site);
+        (void)snprintf(text, 64, "%s", m->site);
     }
     if (is_number(field)) {
         if (strcmp(field, "device_execution_mode") == 0) {
@@ -165,7 +165,7 @@ static bool holds_one(const struct model *m, const struct db_cond *c, const char
         if (time) {
             OK(dr_time_parse(value, strlen(value), &other));
         } else {
-            other = atoll(value);
+            other = strtoll(value, NULL, 10);
         }
         if (time && num == 0) {
             return false;
