@@ -134,7 +134,7 @@ static dr_err_t start_journal(struct db *db, struct dr_errinfo *reterr)
         /* A backup can make the log long; when it begins anew it gives the room back. */
         char sql[64];
         (void)snprintf(sql, sizeof(sql), "PRAGMA journal_size_limit = %lld",
-                       (long long)(2 * db->config.log_reset_bytes));
+                       2 * (long long)db->config.log_reset_bytes);
         err = conn_exec(c, sql);
     }
     if (err != DR_OK) {
