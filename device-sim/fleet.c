@@ -51,7 +51,7 @@ static const struct dr_sm device_sm = {
 static void set_state(struct sim_fleet *f, struct device *d, enum device_state to)
 {
     f->stats->registered -= d->state == DEVICE_REGISTERED;
-    dr_sm_move(&device_sm, &d->state, to, d);
+    dr_sm_move(&device_sm, &d->state, (uint8_t)to, d);
     f->stats->registered += to == DEVICE_REGISTERED;
     f->failed += to == DEVICE_FAILED;
     if ((to == DEVICE_REGISTERED || to == DEVICE_FAILED) && !d->ever) {
@@ -91,7 +91,7 @@ struct sim_message *fleet_take_slot(struct sim_fleet *f, uint32_t device, enum m
     /* texts and the body are filled when there are some */
     m->device = device;
     m->life = f->devices[device].life;
-    m->kind = kind;
+    m->kind = (uint8_t)kind;
     m->non = false;
     m->n_query = 0;
     m->content_format = -1;
