@@ -396,8 +396,9 @@ static bool is_measured(const struct sim_fleet *f, unsigned kind)
         return kind == KIND_NOTIFY;
     case SIM_CHURN:
         return kind == KIND_REGISTER || kind == KIND_DEREGISTER;
-    case SIM_UPDATES:
     case SIM_REQUEST:
+        return false; /* those of the server are */
+    case SIM_UPDATES:
     case SIM_IDLE:
         break;
     }
@@ -411,8 +412,8 @@ void fleet_measure(struct sim_fleet *f, const struct sim_message *m)
     }
     if (is_measured(f, m->kind)) {
         sim_stats_latency(f->stats, dr_mono_us() - m->started_us);
+        f->stats->requests++;
     }
-    f->stats->requests += m->kind != KIND_NOTIFY;
     f->stats->notifications += m->kind == KIND_NOTIFY;
 }
 
@@ -501,6 +502,7 @@ bool sim_fleet_request(struct sim_fleet *f, uint32_t i, const struct cx_pdu *req
     d->awake_until_s = now_s(f) + f->o->awake_s;
     sim_operate(&d->values, &name, request, ret);
     f->stats->served++;
+    f->stats->requests += f->o->scenario == SIM_REQUEST && f->phase < PHASE_DRAIN;
     take_effect(f, i, request, ret);
     return true;
 }

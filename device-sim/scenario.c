@@ -113,7 +113,7 @@ static void progress(struct sim_fleet *f, uint64_t now_ms)
 static void enter_run(struct sim_fleet *f, uint64_t now_ms)
 {
     f->phase = PHASE_RUN;
-    f->stats->registered_us = dr_mono_us();
+    sim_stats_ready(f->stats, dr_mono_us());
     sim_stats_measure(f->stats, f->o->server_pid, f->stats->registered_us);
     f->rebind_at_ms = now_ms;
     f->deadline_ms = now_ms + (uint64_t)(f->o->duration_s * 1000);
@@ -123,7 +123,7 @@ static void enter_drain(struct sim_fleet *f, uint64_t now_ms)
 {
     f->phase = PHASE_DRAIN;
     if (f->stats->registered_us == 0 && f->settled == f->o->devices) {
-        f->stats->registered_us = dr_mono_us();
+        sim_stats_ready(f->stats, dr_mono_us());
     }
     sim_stats_end(f->stats, f->o->server_pid, dr_mono_us());
     f->notify_due = 0;
@@ -198,6 +198,7 @@ void scenario_start(struct sim_fleet *f)
 {
     f->terminal = isatty(STDERR_FILENO) == 1;
     f->stats->devices = f->o->devices;
+    f->stats->by_run = f->o->scenario == SIM_CHURN;
     f->stats->began_us = f->last_us = dr_mono_us();
     f->progress_at_ms = loop_now_ms(f->loop) + (f->terminal ? 0 : PROGRESS_FILE_MS);
     sim_stats_measure(f->stats, f->o->server_pid, f->stats->began_us);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static unsigned bucket_of(uint64_t us)
@@ -71,23 +72,20 @@ uint64_t sim_stats_errors(const struct sim_stats *s)
 
 double sim_cpu_s(int pid)
 {
-    char path[40], text[1024];
-    unsigned long user = 0, system = 0;
+    struct timespec t;
+    clockid_t id;
 
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    FILE *f = fopen(path, "r");
-    if (f == NULL) {
+    if (clock_getcpuclockid(pid, &id) != 0 || clock_gettime(id, &t) != 0) {
         return 0;
     }
-    size_t n = fread(text, 1, sizeof text - 1, f);
-    (void)fclose(f);
-    text[n] = '\0';
-    const char *at = strrchr(text, ')');
-    if (at == NULL || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                             &system) != 2) {
-        return 0;
-    }
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+void sim_stats_ready(struct sim_stats *s, uint64_t now_us)
+{
+    s->registered_us = now_us;
+    s->handshakes_at = s->handshakes;
+    s->registrations_at = s->registrations;
 }
 
 void sim_stats_measure(struct sim_stats *s, int server_pid, uint64_t now_us)
@@ -103,6 +101,8 @@ void sim_stats_measure(struct sim_stats *s, int server_pid, uint64_t now_us)
 void sim_stats_end(struct sim_stats *s, int server_pid, uint64_t now_us)
 {
     s->ended_us = now_us;
+    s->handshakes_end = s->handshakes;
+    s->registrations_end = s->registrations;
     s->cpu_s = sim_cpu_s((int)getpid()) - s->cpu_at;
     s->server_cpu_s = server_pid != 0 ? sim_cpu_s(server_pid) - s->server_cpu_at : 0;
 }
@@ -112,11 +112,20 @@ static double rate(uint64_t n, uint64_t from_us, uint64_t to_us)
     return to_us > from_us ? (double)n * 1e6 / (double)(to_us - from_us) : 0;
 }
 
+/* Of the phase in which all register; in a scenario that goes on registering, of the run. */
+static double connect_rate(const struct sim_stats *s, uint64_t at, uint64_t end)
+{
+    if (s->registered_us == 0) {
+        return rate(end, s->began_us, s->ended_us);
+    }
+    return s->by_run ? rate(end - at, s->measured_us, s->ended_us)
+                     : rate(at, s->began_us, s->registered_us);
+}
+
 void sim_stats_print(const struct sim_stats *s, FILE *out)
 {
     double seconds =
         s->ended_us > s->measured_us ? (double)(s->ended_us - s->measured_us) / 1e6 : 0;
-    uint64_t ready_us = s->registered_us != 0 ? s->registered_us : s->ended_us;
 
     fprintf(out,
             "{\"devices\":%" PRIu32 ",\"registered\":%" PRIu32 ",\"handshakes\":%" PRIu64
@@ -125,8 +134,9 @@ void sim_stats_print(const struct sim_stats *s, FILE *out)
             ",\"served\":%" PRIu64
             ",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"cpu_s\":%.2f,\"server_cpu_s\":%.2f,\"saturated\":%s"
             ",\"retransmissions\":%" PRIu64 ",\"errors\":{",
-            s->devices, s->registered, s->handshakes, rate(s->handshakes, s->began_us, ready_us),
-            s->registrations, rate(s->registrations, s->began_us, ready_us), s->requests,
+            s->devices, s->registered, s->handshakes,
+            connect_rate(s, s->handshakes_at, s->handshakes_end), s->registrations,
+            connect_rate(s, s->registrations_at, s->registrations_end), s->requests,
             rate(s->requests, s->measured_us, s->ended_us), s->notifications, s->served,
             sim_stats_quantile_ms(s, 0.5), sim_stats_quantile_ms(s, 0.99), s->cpu_s,
             s->server_cpu_s, seconds > 0 && s->cpu_s > 0.9 * seconds ? "true" : "false",

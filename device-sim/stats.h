@@ -21,16 +21,19 @@
 
 struct sim_stats {
     uint32_t devices, registered;
-    uint64_t handshakes, registrations, requests, notifications, served, retransmissions;
+    uint64_t requests; /**< operations of the scenario that were answered, while measured */
+    uint64_t handshakes, registrations, notifications, served, retransmissions;
     uint64_t buckets[SIM_BUCKETS]; /**< latency of what the scenario measures */
     struct sim_error {
         const char *what;
         uint64_t count;
     } errors[SIM_ERRORS_MAX];
     uint64_t began_us, registered_us, measured_us, ended_us; /**< monotonic */
-    double cpu_at, server_cpu_at; /**< CPU seconds where measuring began */
-    double cpu_s, server_cpu_s;   /**< while measured */
-    uint64_t handshakes_at;
+    double cpu_at, server_cpu_at;               /**< CPU seconds where measuring began */
+    double cpu_s, server_cpu_s;                 /**< while measured */
+    uint64_t handshakes_at, registrations_at;   /**< how many there were when all were registered */
+    uint64_t handshakes_end, registrations_end; /**< … and at the end of measuring */
+    bool by_run; /**< handshakes and registrations are what is measured (churn) */
 };
 
 void sim_stats_latency(struct sim_stats *s, uint64_t us);
@@ -39,6 +42,8 @@ double sim_stats_quantile_ms(const struct sim_stats *s, double q);
 /** @p what is a constant. */
 void sim_stats_error(struct sim_stats *s, const char *what);
 uint64_t sim_stats_errors(const struct sim_stats *s);
+/** All are registered, or have failed. */
+void sim_stats_ready(struct sim_stats *s, uint64_t now_us);
 /** CPU seconds of a process so far; 0 if there is none such. */
 double sim_cpu_s(int pid);
 /** Forget latencies and start the clocks of the measured phase. */
