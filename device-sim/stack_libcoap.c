@@ -267,6 +267,15 @@ static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *se
     return COAP_RESPONSE_OK;
 }
 
+/* To a ping of ours that is not libcoap's own the RST comes here, and is the pong. */
+static dr_err_t error_of(const struct lc_call *call, coap_nack_reason_t reason, coap_mid_t mid)
+{
+    if (reason == COAP_NACK_RST) {
+        return mid == call->ping ? DR_OK : DR_ERR_RESET;
+    }
+    return reason == COAP_NACK_TOO_MANY_RETRIES ? DR_ERR_TIMEOUT : DR_ERR_GONE;
+}
+
 static void on_nack(coap_session_t *session, const coap_pdu_t *sent,
                     const coap_nack_reason_t reason, const coap_mid_t mid)
 {
@@ -283,10 +292,7 @@ static void on_nack(coap_session_t *session, const coap_pdu_t *sent,
     }
     call = call != NULL ? call : call_of_mid(lc, session, mid);
     if (call != NULL) {
-        end_call(lc, call,
-                 reason == COAP_NACK_RST                ? DR_ERR_RESET
-                 : reason == COAP_NACK_TOO_MANY_RETRIES ? DR_ERR_TIMEOUT
-                                                        : DR_ERR_GONE);
+        end_call(lc, call, error_of(call, reason, mid));
     }
 }
 

@@ -11,7 +11,7 @@
 #include "tests/unit/run.h"
 
 #define DEVICES 20
-#define WAIT_MS 60000
+#define WAIT_MS 30000
 
 /* own and plain, own and DTLS, libcoap and plain, libcoap and DTLS */
 #define VARIANTS   (sim_stack_libcoap != NULL ? 4 : 2)
