@@ -148,13 +148,17 @@ static void half_begin(struct cx_engine *e, const struct cx_dgram *d,
                                            .wall_ms = (uint64_t)dr_wall_ms()};
     struct cx_half *h;
 
-    if (cx_half_new(e, &d->flow, &h) != DR_OK) {
+    dr_err_t err = cx_half_new(e, &d->flow, &h);
+    if (err == DR_ERR_LIMIT && cx_half_make_room(e)) {
+        err = cx_half_new(e, &d->flow, &h);
+    }
+    if (err != DR_OK) {
         e->stats.half_open_refused++;
         return;
     }
+    dr_list_push_back(&e->served, &h->node);
     uint64_t t0 = dr_mono_ns();
-    dr_err_t err =
-        dtls_handshake_server(&config, e->crypto, d->data, d->len, hello, e->now_ms, &h->hs);
+    err = dtls_handshake_server(&config, e->crypto, d->data, d->len, hello, e->now_ms, &h->hs);
     e->hs_credit_ns -= (int64_t)(dr_mono_ns() - t0);
     if (err != DR_OK) {
         cx_half_free(h);

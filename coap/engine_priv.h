@@ -22,17 +22,19 @@
 #include "coap/peer.h"
 #include "coap/socket.h"
 
-#define CX_SOCKS_MAX    16
+#define CX_SOCKS_MAX      16
 /** A handshake that is not through after that long is given up, whoever is waited for. */
-#define CX_HALF_OPEN_MS 60000u
+#define CX_HALF_OPEN_MS   60000u
+/** When there is no room for a new one, a handshake that has taken that long makes room. */
+#define CX_HALF_SPARED_MS 5000u
 /** A peer without a credential to whom the owner gave no value is forgotten sooner. */
-#define CX_STRANGER_S   300u
+#define CX_STRANGER_S     300u
 /** Handshake time that may be saved up for a burst. */
-#define CX_HS_CREDIT_NS 50000000
+#define CX_HS_CREDIT_NS   50000000
 /** Handshake steps in the pool at a time. */
-#define CX_JOBS_MAX     64
+#define CX_JOBS_MAX       64
 /** Bytes of datagrams kept for a handshake whose step is in the pool. */
-#define CX_JOB_HELD_MAX 8192
+#define CX_JOB_HELD_MAX   8192
 
 #define CX_PEER_CLIENT    1u /**< made by cx_connect: lives until its owner closes it */
 #define CX_PEER_NO_NOTIFY 2u /**< the other side closed: no close_notify */
@@ -79,6 +81,7 @@ struct cx_engine {
     struct dr_slab assocs;
     struct dr_slab halves;
     struct dr_table halves_by_flow;
+    struct dr_list served;      /* handshakes of the server role, in order of their begin */
     struct dtls_crypto *crypto; /* NULL when there is no security */
     struct dtls_crypto *job_crypto[CX_JOBS_MAX];
     unsigned n_job_crypto;

@@ -44,6 +44,7 @@ dr_err_t cx_halves_init(struct cx_engine *e)
     dr_err_t err = dr_slab_init(&e->halves, sizeof(struct cx_half), e->config.limits.half_open_max,
                                 DR_SLAB_KEEP);
 
+    dr_list_init(&e->served);
     if (err == DR_OK) {
         err = dr_table_init(&e->halves_by_flow, e->config.limits.half_open_max, half_eq, e);
     }
@@ -122,12 +123,25 @@ void cx_half_free(struct cx_half *h)
     struct cx_engine *e = h->engine;
 
     dr_timer_cancel(loop_wheel(e->loop), &h->timer);
+    dr_list_remove(&h->node);
     if (h->job == NULL) {
         h->hs = dtls_handshake_free(h->hs);
     }
     (void)dr_table_del(&e->halves_by_flow, cx_flow_hash(&e->peers, &h->flow), h->index);
     h->generation++;
     dr_slab_free(&e->halves, h->index);
+}
+
+bool cx_half_make_room(struct cx_engine *e)
+{
+    dr_assert(e != NULL);
+    struct cx_half *oldest = DR_LIST_FIRST(&e->served, struct cx_half, node);
+
+    if (oldest == NULL || oldest->give_up_ms - CX_HALF_OPEN_MS + CX_HALF_SPARED_MS > e->now_ms) {
+        return false;
+    }
+    cx_half_fail(oldest, DR_ERR_TIMEOUT);
+    return true;
 }
 
 /* ---- handshakes: ends ---- */

@@ -25,6 +25,7 @@ struct cx_half {
     struct dr_timer timer;
     struct cx_engine *engine;
     uint64_t give_up_ms;
+    struct dr_list node;              /* of the engine's, server role: the oldest first */
     struct cx_connecting *connecting; /* owned; client role */
     bool asked;                       /* for a PSK */
     bool answered;
@@ -43,6 +44,12 @@ struct cx_half *cx_half_find(const struct cx_engine *e, const struct cx_flow *fl
 /** Without a handshake yet. @retval DR_ERR_LIMIT, DR_ERR_NOMEM */
 DR_CHECK dr_err_t cx_half_new(struct cx_engine *e, const struct cx_flow *flow,
                               struct cx_half **ret);
+/**
+ * A new handshake of a server has no room: give up the oldest one, if it has had CX_HALF_SPARED_MS.
+ * Who holds places without going on cannot keep others out.
+ * @return whether there is room now
+ */
+bool cx_half_make_room(struct cx_engine *e);
 /** Without a word to anybody. */
 void cx_half_free(struct cx_half *h);
 /** Give up; the owner of a connection hears of it later. */

@@ -3,6 +3,8 @@
 
 const uint8_t rig_key[16] = "7777777777777777"; /* text, since libcoap's client takes no other */
 
+const struct cx_timing *rig_timing;
+
 const uint8_t *rig_big(void)
 {
     static uint8_t big[BIG_LEN];
@@ -288,6 +290,7 @@ struct rig_call *rig_call_start(struct cx_engine *e, struct rig_call *c, cx_peer
                                .n_opts = 1,
                                .payload = body,
                                .payload_len = len,
+                               .timing = rig_timing,
                                .cb = call_done};
     ck_assert_int_eq(cx_call_start(e, &c->call), DR_OK);
     ck_assert_uint_eq(c->done, 0);

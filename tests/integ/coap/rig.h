@@ -25,6 +25,8 @@
 #define RIG_CALLS 64
 
 extern const uint8_t rig_key[16];
+/** Of calls from now on; NULL is the default. */
+extern const struct cx_timing *rig_timing;
 
 struct rig_side {
     struct rig *rig;

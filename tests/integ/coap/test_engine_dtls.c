@@ -239,6 +239,30 @@ START_TEST(half_open_handshakes_are_bounded)
 }
 END_TEST
 
+START_TEST(those_who_hold_places_without_going_on_make_room)
+{
+    struct cx_limits limits = {.half_open_max = 3};
+    struct cx_engine *e;
+
+    rig_fini(&r);
+    rig_init(&r, &limits, NULL);
+    e = r.server.engine;
+    for (unsigned i = 0; i < 3; i++) {
+        (void)rig_connect_start(&r, i + 1, "slow-1");
+        RIG_UNTIL(&r, r.server.psk_asked == i + 1);
+    }
+    (void)rig_connect_start(&r, 9, "dev-9");
+    RIG_UNTIL(&r, rig_stats(e).half_open_refused == 1);
+    /* The first one has been there for long. */
+    struct cx_half *first = DR_LIST_FIRST(&e->served, struct cx_half, node);
+    first->give_up_ms -= CX_HALF_SPARED_MS;
+    RIG_UNTIL(&r, r.connects == 1); /* the hello is repeated */
+    ck_assert_int_eq(r.connect_err, DR_OK);
+    ck_assert_uint_eq(rig_stats(e).half_open, 2);
+    ck_assert_uint_eq(rig_stats(e).handshakes_failed, 1);
+}
+END_TEST
+
 START_TEST(the_client_may_not_shake_more_hands_than_its_limit)
 {
     struct cx_limits limits = {.half_open_max = 2};
@@ -344,6 +368,68 @@ START_TEST(forged_records_do_not_disturb_an_association)
     ck_assert_int_eq(c->err, DR_OK);
     ck_assert_uint_ge(rig_stats(r.server.engine).bad_records, before + 4);
     ck_assert_uint_eq(r.server.gone, 0);
+}
+END_TEST
+
+static enum cx_verdict bad_wire(void *data, bool out, const uint8_t *bytes, size_t len)
+{
+    unsigned *seed = data;
+
+    (void)out;
+    (void)bytes;
+    (void)len;
+    switch (rand_r(seed) % 12) {
+    case 0:
+    case 1:
+        return CX_DROP;
+    case 2:
+        return CX_DUPLICATE;
+    case 3:
+        return CX_HOLD;
+    default:
+        return CX_PASS;
+    }
+}
+
+START_TEST(a_bad_wire_is_survived)
+{
+    static const struct cx_timing hasty = {.ack_timeout_ms = 150,
+                                           .random_factor_pct = 120,
+                                           .retransmit_max = 8,
+                                           .response_timeout_ms = 20000};
+    unsigned seed = 20;
+    cx_peer_t peers[12];
+
+    ck_assert_int_eq(cx_engine_set_filter(r.client.engine, bad_wire, &seed), DR_OK);
+    for (unsigned i = 0; i < DR_ARRAY_LEN(peers); i++) {
+        struct cx_connect c = rig_connect_args(&r, i + 1, "dev-1");
+
+        c.timing = &hasty;
+        ck_assert_int_eq(cx_connect(r.client.engine, &c, &peers[i]), DR_OK);
+    }
+    uint64_t end = dr_mono_ms() + 25000;
+    while (r.connects < DR_ARRAY_LEN(peers) && dr_mono_ms() < end) {
+        loop_run_once(r.loop, true);
+    }
+    ck_assert_uint_eq(r.connects, DR_ARRAY_LEN(peers));
+    ck_assert_int_eq(r.connect_err, DR_OK);
+    rig_timing = &hasty;
+    for (unsigned i = 0; i < DR_ARRAY_LEN(peers); i++) {
+        (void)rig_call_start(r.client.engine, &r.calls[i], peers[i], CX_PUT, "echo", rig_big(),
+                             3000);
+    }
+    for (unsigned i = 0; i < DR_ARRAY_LEN(peers); i++) {
+        while (r.calls[i].done == 0 && dr_mono_ms() < end) {
+            loop_run_once(r.loop, true);
+        }
+        ck_assert_uint_eq(r.calls[i].done, 1);
+        ck_assert_int_eq(r.calls[i].err, DR_OK);
+        ck_assert_uint_eq(r.calls[i].len, 3000);
+        ck_assert_mem_eq(r.calls[i].body, rig_big(), 3000);
+    }
+    rig_timing = NULL;
+    ck_assert_uint_eq(r.server.requests, DR_ARRAY_LEN(peers)); /* none came twice */
+    ck_assert_uint_gt(rig_stats(r.client.engine).retransmissions, 0);
 }
 END_TEST
 
@@ -485,11 +571,13 @@ int main(void)
     const TTest *const hostile[] = {
         hellos_without_a_cookie_make_no_state,
         half_open_handshakes_are_bounded,
+        those_who_hold_places_without_going_on_make_room,
         the_client_may_not_shake_more_hands_than_its_limit,
         above_the_share_of_time_new_hellos_wait,
         time_is_credited_and_bounded,
         junk_does_no_harm,
         forged_records_do_not_disturb_an_association,
+        a_bad_wire_is_survived,
     };
     const TTest *const material[] = {
         certificates_work_on_both_sides_with_steps_in_the_pool,
