@@ -92,6 +92,13 @@ static void on_request(void *data, struct cx_mpeer *m, cx_exchange_t x, const st
     }
 }
 
+static bool on_room(void *data)
+{
+    struct cx_engine *e = data;
+
+    return e->config.ops->room == NULL || e->config.ops->room(e->config.data, e);
+}
+
 static bool on_notify(void *data, struct cx_mpeer *m, const struct cx_pdu *pdu)
 {
     struct cx_engine *e = data;
@@ -121,6 +128,7 @@ static const struct cx_msg_ops msg_ops = {
     .out_end = out_end,
     .request = on_request,
     .notify = on_notify,
+    .room = on_room,
     .observed = on_observed,
     .random = random_bytes,
 };

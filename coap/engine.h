@@ -96,6 +96,9 @@ struct cx_ops {
      */
     bool (*observed)(void *data, struct cx_engine *e, cx_peer_t peer, const struct cx_pdu *first,
                      struct cx_observed *ret);
+    /** Asked before notify; false: no room now, the message gets no answer and a CON is repeated.
+     * NULL = always room. */
+    bool (*room)(void *data, struct cx_engine *e);
     void (*psk)(void *data, struct cx_engine *e, const struct cx_psk_query *q);
     /**
      * The peer's chain was verified against the trust anchors in cx_security. Fill account,

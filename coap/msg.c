@@ -337,6 +337,9 @@ static void notification_input(struct cx_msg *m, struct cx_mpeer *p, const struc
         acknowledge(m, p, pdu, hash, false);
         return;
     }
+    if (m->ops->room != NULL && !m->ops->room(m->data)) {
+        return; /* as if it had been lost */
+    }
     m->stats->notifications++;
     cx_fetch_abort(m, p, pdu);
     struct cx_fetch *fetch = cx_fetch_new(m, p, pdu);

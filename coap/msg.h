@@ -65,7 +65,7 @@ struct cx_observed {
     size_t payload_len;
 };
 
-/** Filled in by the owner; all members but `observed` must be set. None may be called from another
+/** Filled in by the owner; all members but `observed` and `room` must be set. None may be called from another
  * thread. */
 struct cx_msg_ops {
     /**
@@ -80,6 +80,8 @@ struct cx_msg_ops {
     void (*request)(void *data, struct cx_mpeer *p, cx_exchange_t x, const struct cx_pdu *pdu);
     /** As cx_ops.notify. May start calls; must not end the peer inside the call. */
     bool (*notify)(void *data, struct cx_mpeer *p, const struct cx_pdu *pdu);
+    /** As cx_ops.room; NULL = always. */
+    bool (*room)(void *data);
     /** Which request made the observation of @p first's token? false: unknown; then notify gets the
      * first block alone, with pdu->block2 saying that more follow. May be NULL. */
     bool (*observed)(void *data, struct cx_mpeer *p, const struct cx_pdu *first,

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "coap/msg.h"
 #include "devices/ops_priv.h"
 #include "devices/rules.h"
 #include "devices/shard_priv.h"
@@ -224,6 +225,35 @@ bool dev_notify(struct dev_shard *s, cx_peer_t peer, const struct cx_pdu *pdu)
     }
     value_in(s, index, path, pdu, true);
     dev_obs_next(s, index);
+    return true;
+}
+
+bool dev_observed(struct dev_shard *s, cx_peer_t peer, const struct cx_pdu *first,
+                  struct cx_observed *ret)
+{
+    uint32_t index = dev_reg_of_peer(s, peer);
+    struct dev_opts opts = {.n = 0};
+    struct lwm2m_path path;
+
+    if (index == 0 || (dev_reg_at(s, index)->flags & DEV_REG_LIVE) == 0) {
+        return false;
+    }
+    struct dev_reg *reg = dev_reg_at(s, index);
+    const struct dev_obs *o = by_token(s, reg, first);
+    if (o == NULL || lwm2m_path_unpack(o->path, &path) != DR_OK ||
+        dev_opts_path(&opts, lwm2m_shape_links(s->shapes, reg->shape), &path) != DR_OK ||
+        opts.n > CX_OBSERVED_OPTS_MAX || opts.len > sizeof ret->buf) {
+        return false;
+    }
+    ret->code = CX_GET;
+    ret->n_opts = opts.n;
+    ret->payload = NULL;
+    ret->payload_len = 0;
+    memcpy(ret->buf, opts.bytes, opts.len);
+    for (size_t i = 0; i < opts.n; i++) {
+        ret->opts[i] = opts.opts[i];
+        ret->opts[i].val = ret->buf + (opts.opts[i].val - opts.bytes);
+    }
     return true;
 }
 

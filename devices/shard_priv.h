@@ -315,6 +315,9 @@ DR_CHECK dr_err_t dev_handover_install(struct dev_shard *s, uint32_t index, stru
 /* ---- observations (shard_observe.c) ---- */
 
 bool dev_notify(struct dev_shard *s, cx_peer_t peer, const struct cx_pdu *pdu);
+/** Which request made the observation of a large notification. */
+bool dev_observed(struct dev_shard *s, cx_peer_t peer, const struct cx_pdu *first,
+                  struct cx_observed *ret);
 /** Room for one more entry; NULL: DEV_OBS_MAX or no memory. */
 struct dev_obs *dev_obs_add(struct dev_reg *reg);
 struct dev_obs *dev_obs_find(struct dev_reg *reg, uint64_t path, uint16_t key);

@@ -177,10 +177,10 @@ static uint8_t update_diff(struct dev_shard *s, const struct dev_reg *reg,
             return CX_BAD_REQUEST;
         }
         bool infinite = (reg->flags & DEV_REG_INFINITE) != 0;
-        if (u.has_lifetime &&
-            (u.lifetime_s != reg->lifetime_s || u.lifetime_infinite != infinite)) {
+        uint32_t lifetime_s = u.lifetime_infinite ? LWM2M_LIFETIME_MAX : u.lifetime_s;
+        if (u.has_lifetime && (lifetime_s != reg->lifetime_s || u.lifetime_infinite != infinite)) {
             c->mask |= DB_REGISTRATION_LIFETIME;
-            c->lifetime_s = u.lifetime_s;
+            c->lifetime_s = lifetime_s;
             c->infinite = u.lifetime_infinite;
         }
         bool queue = (reg->flags & DEV_REG_QUEUE) != 0;
@@ -1419,6 +1419,19 @@ static bool on_notify(void *data, struct cx_engine *e, cx_peer_t peer, const str
     return dev_notify(data, peer, pdu);
 }
 
+static bool on_observed(void *data, struct cx_engine *e, cx_peer_t peer, const struct cx_pdu *first,
+                        struct cx_observed *ret)
+{
+    (void)e;
+    return dev_observed(data, peer, first, ret);
+}
+
+static bool on_room(void *data, struct cx_engine *e)
+{
+    (void)e;
+    return dev_news_room(data);
+}
+
 static void on_peer_gone(void *data, struct cx_engine *e, cx_peer_t peer, uint64_t user,
                          enum cx_gone why)
 {
@@ -1529,6 +1542,8 @@ static dr_err_t on_cert(void *data, struct cx_engine *e, uint64_t anchor_tag, co
 const struct cx_ops dev_cx_ops = {
     .request = on_request,
     .notify = on_notify,
+    .room = on_room,
+    .observed = on_observed,
     .psk = on_psk,
     .cert = on_cert,
     .peer_gone = on_peer_gone,

@@ -349,10 +349,8 @@ START_TEST(a_second_register_during_the_first_is_left_to_be_repeated)
 {
     cx_peer_t p = rig_peer(0, "node-1");
     struct fe_exchange *one = rig_post(0, p, "rd", full_query, RIG_LINKS);
-    bool under_way = one->open;
     struct fe_exchange *two = rig_post(0, p, "rd", full_query, RIG_LINKS);
 
-    ck_assert(under_way);
     ck_assert(two->forgotten || one->answered); /* a fast store may be through by then */
     ck_assert_uint_eq(rig_wait(one)->code, CX_CREATED);
 }
