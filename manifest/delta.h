@@ -21,7 +21,7 @@
 #define MANIFEST_DELTA_FRAME_MIN  64
 #define MANIFEST_DELTA_FRAME_MAX  (1UL << 20)
 #define MANIFEST_DELTA_FRAME_STD  512
-#define MANIFEST_DELTA_IMAGE_MAX  (256UL * 1024 * 1024)
+#define MANIFEST_DELTA_IMAGE_MAX  (64UL * 1024 * 1024)
 
 /** Where a patch's input comes from and its output goes to. */
 struct manifest_delta_io {

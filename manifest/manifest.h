@@ -117,6 +117,7 @@ struct manifest_image {
     uint64_t size;          /**< octets to fetch */
     struct dr_bytes uri;    /**< empty: nothing is fetched */
     struct dr_bytes precursor; /**< digest that must be installed before, or empty */
+    uint64_t precursor_size;   /**< SUIT: 0 = not stated */
     uint32_t component;        /**< SUIT: index into components */
     int64_t slot;              /**< SUIT: the slot this holds for, -1 = any */
 };
