@@ -347,6 +347,7 @@ dr_err_t sim_options_parse(int argc, char **argv, struct sim_options *ret)
                             .source_net = 0x7f010001};
     int opt;
 
+    optind = 1;
     while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
         dr_err_t err = take(opt, optarg, &o);
         if (err != DR_OK) {
