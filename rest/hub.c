@@ -435,9 +435,7 @@ static void event_seen(void *data, const struct dev_event *ev)
 
 static bool is_idle(const struct rest_channel *ch, uint64_t now)
 {
-    uint64_t max = ch->kind == REST_CHANNEL_WEBSOCKET || ch->kind == REST_CHANNEL_CALLBACK
-                       ? REST_WEBSOCKET_IDLE_MS
-                       : REST_POLL_IDLE_MS;
+    uint64_t max = ch->kind == REST_CHANNEL_POLL ? REST_POLL_IDLE_MS : REST_WEBSOCKET_IDLE_MS;
 
     return ch->poll == NULL && ch->socket == NULL && ch->messages == 0 && ch->used_ms + max <= now;
 }

@@ -27,7 +27,7 @@
 #define REST_HUB_BYTES_MAX     ((size_t)512 * 1024 * 1024)
 #define REST_LIMBO_BYTES_MAX   (4 * 1024 * 1024)
 #define REST_POLL_HOLD_MS      30000
-/** A channel goes when nobody polled for so long. */
+/** A channel goes when nobody polled, was connected or came for its answers for so long. */
 #define REST_POLL_IDLE_MS      600000
 #define REST_WEBSOCKET_IDLE_MS ((uint64_t)24 * 3600 * 1000)
 

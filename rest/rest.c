@@ -126,42 +126,9 @@ static const struct rest_routes *const all_routes[] = {
     &rest_health_routes,
 };
 
-static dr_err_t http_open(struct rest *rest, const struct rest_config *config,
-                          struct dr_errinfo *reterr)
-{
-    const struct rest_http_config http = {
-        .loop = config->control,
-        .name = "http",
-        .address = config->http,
-        .cert = config->cert,
-        .key = config->key,
-        .routes = all_routes,
-        .n_routes = DR_ARRAY_LEN(all_routes),
-        .app = rest,
-        .authorise = rest_auth_start,
-        .connections_max = config->connections_max,
-    };
-    dr_err_t err = rest_http_new(&http, &rest->http, reterr);
-
-    if (err != DR_OK || config->metrics == NULL || strcmp(config->metrics, "off") == 0) {
-        return err;
-    }
-    const struct rest_http_config metrics = {
-        .loop = config->control,
-        .name = "metrics",
-        .address = config->metrics,
-        .routes = metrics_all,
-        .n_routes = 1,
-        .app = rest,
-        .connections_max = 32,
-    };
-    return rest_http_new(&metrics, &rest->metrics, reterr);
-}
-
-dr_err_t rest_new(const struct rest_config *config, struct rest **ret, struct dr_errinfo *reterr)
+dr_err_t rest_new(const struct rest_config *config, struct rest **ret)
 {
     dr_assert(config != NULL && config->control != NULL && config->db != NULL && ret != NULL);
-    dr_assert(config->http != NULL && (config->cert == NULL) == (config->key == NULL));
     struct rest *rest = calloc(1, sizeof *rest);
     if (rest == NULL) {
         return DR_ERR_NOMEM;
@@ -178,16 +145,45 @@ dr_err_t rest_new(const struct rest_config *config, struct rest **ret, struct dr
         return err;
     }
     err = rest_hub_new(rest, &rest->hub);
-    if (err == DR_OK) {
-        err = http_open(rest, config, reterr);
-    }
     if (err != DR_OK) {
         (void)rest_free(rest);
         return err;
     }
-    rest->config.http = rest->config.cert = rest->config.key = rest->config.metrics = NULL;
     *ret = rest;
     return DR_OK;
+}
+
+dr_err_t rest_listen(struct rest *rest, const struct rest_listen *listen, struct dr_errinfo *reterr)
+{
+    dr_assert(rest != NULL && rest->http == NULL && listen != NULL && listen->http != NULL);
+    dr_assert((listen->cert == NULL) == (listen->key == NULL));
+    const struct rest_http_config http = {
+        .loop = rest->loop,
+        .name = "http",
+        .address = listen->http,
+        .cert = listen->cert,
+        .key = listen->key,
+        .routes = all_routes,
+        .n_routes = DR_ARRAY_LEN(all_routes),
+        .app = rest,
+        .authorise = rest_auth_start,
+        .connections_max = rest->config.connections_max,
+    };
+    dr_err_t err = rest_http_new(&http, &rest->http, reterr);
+
+    if (err != DR_OK || listen->metrics == NULL || strcmp(listen->metrics, "off") == 0) {
+        return err;
+    }
+    const struct rest_http_config metrics = {
+        .loop = rest->loop,
+        .name = "metrics",
+        .address = listen->metrics,
+        .routes = metrics_all,
+        .n_routes = 1,
+        .app = rest,
+        .connections_max = 32,
+    };
+    return rest_http_new(&metrics, &rest->metrics, reterr);
 }
 
 const char *rest_address(const struct rest *rest)
@@ -205,7 +201,7 @@ const char *rest_metrics_address(const struct rest *rest)
 dr_err_t rest_reload(struct rest *rest, const char *cert, const char *key,
                      struct dr_errinfo *reterr)
 {
-    dr_assert(rest != NULL && cert != NULL && key != NULL);
+    dr_assert(rest != NULL && rest->http != NULL && cert != NULL && key != NULL);
     if (!rest_http_tls(rest->http)) {
         dr_errinfo_set(reterr, "http-cert", 0, "http cannot become https without a restart");
         return DR_ERR_CRYPTO;
@@ -222,14 +218,22 @@ static void http_closed(void *data)
     }
 }
 
+static void hub_closed(struct loop_msg *msg)
+{
+    http_closed(DR_CONTAINER_OF(msg, struct rest, close_msg));
+}
+
 void rest_close(struct rest *rest, void (*done)(void *data), void *data)
 {
     dr_assert(rest != NULL && done != NULL && rest->close_done == NULL);
     rest->close_done = done;
     rest->close_data = data;
-    rest->closing = 1U + (rest->metrics != NULL);
+    rest->closing = 1U + (rest->http != NULL) + (rest->metrics != NULL);
     rest_hub_sockets_close(rest->hub);
-    rest_http_close(rest->http, http_closed, rest);
+    loop_post(rest->loop, &rest->close_msg, hub_closed);
+    if (rest->http != NULL) {
+        rest_http_close(rest->http, http_closed, rest);
+    }
     if (rest->metrics != NULL) {
         rest_http_close(rest->metrics, http_closed, rest);
     }

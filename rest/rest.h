@@ -24,10 +24,6 @@ struct rest_config {
     struct loop *control;
     struct db *db;
     struct dev_core *devices;
-    const char *http; /**< address, "127.0.0.1:8080" */
-    const char *cert; /**< PEM files; NULL = plain http */
-    const char *key;
-    const char *metrics;  /**< address; NULL or "off" = none */
     const char *data_dir; /**< where a backup is put before it is sent; borrowed for ever */
     const char *version;  /**< of the program; borrowed for ever */
     /** Is the server ready for traffic (GET /readyz)? NULL: once rest_new() has returned. */
@@ -38,12 +34,28 @@ struct rest_config {
     uint32_t poll_hold_ms;      /**< 0 = REST_POLL_HOLD_MS */
 };
 
+/** Where to listen. */
+struct rest_listen {
+    const char *http; /**< address, "127.0.0.1:8080" */
+    const char *cert; /**< PEM files; NULL = plain http */
+    const char *key;
+    const char *metrics; /**< address; NULL or "off" = none */
+};
+
 /**
- * Open the addresses, become a sink of @c devices.
- * @retval DR_ERR_IN_USE, DR_ERR_INVAL, DR_ERR_CRYPTO, DR_ERR_NOMEM, DR_ERR_IO  as rest_http_new()
+ * Become a sink of @c devices: before dev_core_start(), which tells again what was not delivered.
+ * @retval DR_ERR_NOMEM, DR_ERR_LIMIT
  */
-DR_CHECK dr_err_t rest_new(const struct rest_config *config, struct rest **ret,
-                           struct dr_errinfo *reterr);
+DR_CHECK dr_err_t rest_new(const struct rest_config *config, struct rest **ret);
+
+/**
+ * Open the addresses, once. After an error rest_close() or rest_free().
+ * @param listen  borrowed during the call
+ * @retval DR_ERR_IN_USE, DR_ERR_INVAL, DR_ERR_DENIED, DR_ERR_CRYPTO, DR_ERR_NOMEM, DR_ERR_IO  as
+ * rest_http_new()
+ */
+DR_CHECK dr_err_t rest_listen(struct rest *rest, const struct rest_listen *listen,
+                              struct dr_errinfo *reterr);
 
 /** Where it listens, for ready.json; borrowed. "" for metrics without an address. */
 const char *rest_address(const struct rest *rest);
@@ -53,8 +65,10 @@ const char *rest_metrics_address(const struct rest *rest);
 DR_CHECK dr_err_t rest_reload(struct rest *rest, const char *cert, const char *key,
                               struct dr_errinfo *reterr);
 
-/** Answer what waits, take nothing new; @p done once, later. Database and devices still run. */
+/** Answer what waits, take nothing new; @p done once, later. Database and devices still run. Also
+ * without rest_listen(). */
 void rest_close(struct rest *rest, void (*done)(void *data), void *data);
 
-/** After done of rest_close(), or after a failed rest_new(). NULL is allowed. @return NULL */
+/** After done of rest_close(), or when it never listened; the core tells nothing any more. NULL is
+ * allowed. @return NULL */
 struct rest *rest_free(struct rest *rest);

@@ -47,7 +47,8 @@ struct rest {
     struct dr_list waits; /**< struct rest_wait */
     uint32_t n_waits;
     bool backup_running;
-    unsigned closing; /**< servers still open */
+    unsigned closing; /**< parts still open */
+    struct loop_msg close_msg;
     void (*close_done)(void *data);
     void *close_data;
 };

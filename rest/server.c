@@ -488,7 +488,8 @@ static void close_step(struct rest_http *http)
         return;
     }
     if (http->daemon != NULL) {
-        if (http->suspended != 0 || http->upgraded != 0 ||
+        /* kick: answers were given that the parser has not seen yet */
+        if (http->kick || http->suspended != 0 || http->upgraded != 0 ||
             (http->answering != 0 && now < http->close_at_ms)) {
             return;
         }

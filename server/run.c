@@ -337,6 +337,19 @@ static void say_ready(struct srv *s)
     }
 }
 
+/* Before the devices start: what they tell again has somewhere to go. */
+static dr_err_t make_rest(struct srv *s)
+{
+    const struct rest_config config = {
+        .control = s->control,
+        .db = s->db,
+        .devices = s->devices,
+        .data_dir = s->config->data,
+        .version = PACKAGE_VERSION,
+    };
+    return rest_new(&config, &s->rest);
+}
+
 static dr_err_t start_rest(struct srv *s)
 {
     char http[ADDRESS_MAX], metrics[ADDRESS_MAX];
@@ -346,18 +359,13 @@ static dr_err_t start_rest(struct srv *s)
     (void)snprintf(http, sizeof http, "%s%s%s:%u", v6 ? "[" : "", a->host, v6 ? "]" : "", a->port);
     (void)snprintf(metrics, sizeof metrics, "%s%s%s:%u", m6 ? "[" : "", m->host, m6 ? "]" : "",
                    m->port);
-    const struct rest_config config = {
-        .control = s->control,
-        .db = s->db,
-        .devices = s->devices,
+    const struct rest_listen where = {
         .http = http,
         .cert = s->config->http_cert[0] ? s->config->http_cert : NULL,
         .key = s->config->http_key[0] ? s->config->http_key : NULL,
         .metrics = m->off ? NULL : metrics,
-        .data_dir = s->config->data,
-        .version = PACKAGE_VERSION,
     };
-    return rest_new(&config, &s->rest, s->reterr);
+    return rest_listen(s->rest, &where, s->reterr);
 }
 
 static void engines_started(struct loop_call *call, dr_err_t err)
@@ -526,6 +534,9 @@ static dr_err_t prepare(struct srv *s)
     }
     if (err == DR_OK) {
         err = make_devices(s);
+    }
+    if (err == DR_OK) {
+        err = make_rest(s);
     }
     if (err == DR_OK) {
         err = loop_signal_start(s->control, &s->on_term, SIGTERM, on_stop_signal);

@@ -120,15 +120,15 @@ void fx_setup_with(void (*change)(struct rest_config *config))
     struct rest_config config = {.control = fx_loop,
                                  .db = fx_db,
                                  .devices = fake_core(),
-                                 .http = "127.0.0.1:0",
-                                 .metrics = "127.0.0.1:0",
                                  .data_dir = fx_dir,
                                  .version = "0.0-test",
                                  .poll_hold_ms = 300};
     if (change != NULL) {
         change(&config);
     }
-    ck_assert_msg(rest_new(&config, &fx_rest, &info) == DR_OK, "%s", info.text);
+    const struct rest_listen listen = {.http = "127.0.0.1:0", .metrics = "127.0.0.1:0"};
+    ck_assert_int_eq(rest_new(&config, &fx_rest), DR_OK);
+    ck_assert_msg(rest_listen(fx_rest, &listen, &info) == DR_OK, "%s", info.text);
     fx_reply = calloc(1, sizeof *fx_reply);
     ck_assert_ptr_nonnull(fx_reply);
 }
