@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/rand.h"
 #include "base/text.h"
 #include "rest/server_priv.h"
@@ -18,6 +20,37 @@
  *     `---------------- an error: answered at once, or after a small body ------^
  */
 enum phase { PHASE_HEAD, PHASE_AUTH, PHASE_BODY, PHASE_HANDLER, PHASE_ANSWER, PHASE_UPGRADED };
+
+enum { M_OK, M_CLIENT, M_SERVER, M_SECONDS, M_COUNT };
+static const uint64_t bounds[] = {500,   1000,   2500,   5000,    10000,   25000,
+                                  50000, 100000, 250000, 1000000, 5000000, 30000000};
+static struct dr_metric metrics[M_COUNT] = {
+    [M_OK] = {.name = "drover_http_requests_total",
+              .type = DR_COUNTER,
+              .help = "HTTP requests answered, by class of status",
+              .labels = "class=\"2xx\""},
+    [M_CLIENT] = {.name = "drover_http_requests_total",
+                  .type = DR_COUNTER,
+                  .help = "HTTP requests answered, by class of status",
+                  .labels = "class=\"4xx\""},
+    [M_SERVER] = {.name = "drover_http_requests_total",
+                  .type = DR_COUNTER,
+                  .help = "HTTP requests answered, by class of status",
+                  .labels = "class=\"5xx\""},
+    [M_SECONDS] = {.name = "drover_http_request_seconds",
+                   .type = DR_HISTOGRAM,
+                   .help = "From the header to the answer, long polls included",
+                   .scale = 1e-6,
+                   .bounds = bounds,
+                   .bound_count = DR_ARRAY_LEN(bounds)},
+};
+
+void rest_req_metrics_register(void)
+{
+    if (dr_metrics_register(metrics, M_COUNT) != DR_OK) {
+        dr_log(DR_LOG_WARNING, "rest", "no room for metrics of requests");
+    }
+}
 
 /* An error before the body swallows so much of it, to keep the connection; more closes it. */
 #define SWALLOW_MAX 65536
@@ -402,6 +435,7 @@ void *rest_req_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
     rest_arena_init(&req->arena, REST_ARENA_MAX);
     dr_dynbuf_init(&req->in, http->config.body_max);
     id_make(req->id);
+    req->begin_us = dr_mono_us();
     req->parse_err = rest_target_parse(uri, &req->arena, &req->target);
     dr_list_push_back(&http->reqs, &req->node);
     http->stats.requests++;
@@ -418,6 +452,10 @@ static void deadline_set(struct rest_req *req, uint64_t ms)
 /* Give the answer to the parser. */
 static enum MHD_Result queue(struct rest_req *req)
 {
+    unsigned class = req->status >= 500 ? M_SERVER : req->status >= 400 ? M_CLIENT : M_OK;
+
+    dr_metric_inc(&metrics[class]);
+    dr_metric_observe(&metrics[M_SECONDS], dr_mono_us() - req->begin_us);
     req->phase = PHASE_ANSWER;
     http_of(req)->answering++;
     deadline_set(req, REST_ANSWER_MS + req->file_size * 1000 / REST_BODY_RATE);

@@ -75,6 +75,7 @@ struct rest_req {
     struct loop_fd watch;
     struct MHD_Response *response; /**< owned: the answer */
     int status;
+    uint64_t begin_us;
     uint64_t file_size;
     void *upgrade; /**< handle of an upgraded connection */
     void (*upgraded)(struct rest_req *req, int fd, struct dr_bytes extra);

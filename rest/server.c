@@ -401,6 +401,7 @@ dr_err_t rest_http_new(const struct rest_http_config *config, struct rest_http *
     http->timer.fn = timer_due;
     dr_list_init(&http->conns);
     dr_list_init(&http->reqs);
+    rest_req_metrics_register();
     (void)snprintf(http->name, sizeof http->name, "%s", config->name);
 
     dr_err_t err = DR_OK;

@@ -68,5 +68,8 @@ void rest_req_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 /** Answers that have left (or, @p ok false, never will). */
 void rest_req_flushed(struct rest_conn *conn, bool ok);
 
+/** Once or more. */
+void rest_req_metrics_register(void);
+
 /** Call req->gone if the handler wants to know. */
 void rest_req_gone(struct rest_req *req);

@@ -126,6 +126,55 @@ START_TEST(a_request_can_name_the_endpoint)
 }
 END_TEST
 
+START_TEST(a_call_can_wait_for_its_result)
+{
+    static struct client c;
+    const char *path = "/v3/drover/devices/" DEVICE "/requests";
+    const char *body = "{\"method\":\"GET\",\"uri\":\"/1/0/1\"}";
+
+    for (int round = 0; round < 2; round++) {
+        client_open(&c, fx_loop, rest_address(fx_rest));
+        client_printf(&c,
+                      "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+                      "Content-Length: %zu\r\n\r\n%s",
+                      path, fx_admin, strlen(body), body);
+        client_run(fx_loop, 60);
+        ck_assert_int_eq(fake.requests, round + 1);
+        if (round == 1) {
+            client_close(&c); /* hangs up: the result goes to the channel */
+            client_run(fx_loop, 60);
+        }
+        fake_publish(&(struct dev_event){.kind = DEV_EVENT_ANSWER,
+                                         .account = fx_account,
+                                         .device = device,
+                                         .owner_key = fx_admin_id,
+                                         .endpoint = "node-7",
+                                         .payload = dr_bytes_str("600"),
+                                         .async_id = fake.async_id,
+                                         .status = 200,
+                                         .request = 40 + round});
+        if (round == 0) {
+            ck_assert(client_reply(&c, fx_reply, 2000));
+            ck_assert_int_eq(fx_reply->status, 200);
+            ck_assert_str_eq(fx_str("payload"), "NjAw");
+            client_run(fx_loop, 20);
+            ck_assert_int_eq(fake.n_delivered, 1);
+            ck_assert_int_eq(fake.delivered[0], 40);
+            client_close(&c);
+        }
+    }
+    ck_assert_int_eq(fx_call(fx_admin, "GET", "/v2/notification/pull", NULL), 200);
+    ck_assert(fx_has(fake.async_id));
+    char target[128];
+    (void)snprintf(target, sizeof target, "%s?wait=0", path);
+    ck_assert_int_eq(fx_call(fx_admin, "POST", target, body), 202);
+    ck_assert_str_eq(fx_str("async-response-id"), fake.async_id);
+    fake.request_err = DR_ERR_INVAL;
+    ck_assert_int_eq(fx_call(fx_admin, "POST", path, body), 404);
+    ck_assert_int_eq(fx_call(fx_admin, "POST", path, "{}"), 400);
+}
+END_TEST
+
 /* ---- endpoints ---- */
 
 START_TEST(resources_of_a_device_are_listed)
@@ -451,6 +500,7 @@ int main(void)
     tcase_add_test(tc, a_device_request_reaches_the_core);
     tcase_add_test(tc, refusals_have_the_exact_texts);
     tcase_add_test(tc, a_request_can_name_the_endpoint);
+    tcase_add_test(tc, a_call_can_wait_for_its_result);
     tcase_add_test(tc, resources_of_a_device_are_listed);
     tcase_add_test(tc, old_calls_on_resources_work);
     tcase_add_test(tc, subscriptions_follow_the_contract);

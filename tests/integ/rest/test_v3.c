@@ -24,6 +24,8 @@ START_TEST(health_and_metrics_need_no_key)
         client_call(fx_loop, rest_metrics_address(fx_rest), "GET", "/metrics", "", NULL, fx_reply));
     ck_assert_int_eq(fx_reply->status, 200);
     ck_assert(fx_has("# TYPE drover_rest_channels gauge"));
+    ck_assert(fx_has("drover_http_requests_total{class=\"4xx\"} "));
+    ck_assert(fx_has("drover_http_request_seconds_count"));
 }
 END_TEST
 
