@@ -65,8 +65,8 @@ struct cx_observed {
     size_t payload_len;
 };
 
-/** Filled in by the owner; all members but `observed` and `room` must be set. None may be called from another
- * thread. */
+/** Filled in by the owner; all members but `observed` and `room` must be set. None may be called
+ * from another thread. */
 struct cx_msg_ops {
     /**
      * Where to write a message to @p p of at most @p max bytes. The buffer is the caller's until

@@ -264,11 +264,10 @@ dr_err_t db_campaign_device_insert(struct db_writer *w, const struct db_campaign
 
     dr_assert(w != NULL && row != NULL);
     struct conn_q q = conn_q(
-        &w->conn,
-        "INSERT INTO campaign_device (id, account, campaign, device, component, version,"
-        " updated_at" DB_CAMPAIGN_DEVICE_FIELDS(COLUMN) ") VALUES (?, ?, ?, ?, ?, 1, "
-                                                        "?" DB_CAMPAIGN_DEVICE_FIELDS(
-                                                            PLACE) ") ON CONFLICT (campaign, "
+        &w->conn, "INSERT INTO campaign_device (id, account, campaign, device, component, version,"
+                  " updated_at" DB_CAMPAIGN_DEVICE_FIELDS(
+                      COLUMN) ") VALUES (?, ?, ?, ?, ?, 1, "
+                              "?" DB_CAMPAIGN_DEVICE_FIELDS(PLACE) ") ON CONFLICT (campaign, "
                                                                    "device) DO NOTHING");
     conn_put_int(&q, row->id);
     conn_put_int(&q, row->account);

@@ -357,7 +357,7 @@ static const char *code_error(uint8_t code)
 {
     static char texts[256][8]; /* statistics keep the pointer */
 
-    (void)snprintf(texts[code], sizeof texts[code], "%u.%02u", code >> 5, code & 31U);
+    (void)snprintf(texts[code], sizeof texts[code], "%d.%02d", code >> 5, code & 31);
     return texts[code];
 }
 

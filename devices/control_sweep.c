@@ -7,6 +7,7 @@
  * shard, it is left alone; else claims for it wait until the row is ended, so that no Update can
  * slip in between.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,7 +148,7 @@ static dr_err_t sweep_row(void *data, const struct db_registration *row)
     g->generation = row->generation;
     g->queue_mode = row->queue_mode;
     g->hash = dev_name_hash(s->c->core, row->account, row->endpoint_name);
-    (void)strcpy(g->endpoint, row->endpoint_name);
+    (void)snprintf(g->endpoint, sizeof g->endpoint, "%s", row->endpoint_name);
     if (row->endpoint_type != NULL) {
         (void)strncpy(g->type, row->endpoint_type, DEV_TYPE_MAX);
     }
@@ -276,7 +277,7 @@ static dr_err_t delete_device(void *data, const struct db_device *row)
     struct delete *d = data;
 
     if (strlen(row->endpoint_name) <= DEV_NAME_MAX) {
-        (void)strcpy(d->g.endpoint, row->endpoint_name);
+        (void)snprintf(d->g.endpoint, sizeof d->g.endpoint, "%s", row->endpoint_name);
     }
     if (row->endpoint_type != NULL) {
         (void)strncpy(d->g.type, row->endpoint_type, DEV_TYPE_MAX);
@@ -432,7 +433,7 @@ void dev_credential_changed(struct dev_core *core, int64_t account, const char *
     }
     g->c = c;
     g->account = account;
-    (void)strcpy(g->endpoint, endpoint);
+    (void)snprintf(g->endpoint, sizeof g->endpoint, "%s", endpoint);
     g->hash = dev_name_hash(core, account, endpoint);
     g->task = task_for(g, DEV_TASK_REKEYED, bump_dropped);
     g->job =

@@ -107,7 +107,7 @@ dr_err_t dev_core_new(const struct dev_config *config, struct dev_core **ret,
         err = dev_shard_new(core, i, &core->shards[i]);
     }
     if (err != DR_OK) {
-        core = dev_core_free(core);
+        (void)dev_core_free(core);
         return err;
     }
     *ret = core;

@@ -274,10 +274,10 @@ dr_err_t dev_values_split(struct dev_shard *s, const struct dev_reg *reg,
     const struct lwm2m_links *links = lwm2m_shape_links(s->shapes, reg->shape);
     struct lwm2m_schema schema = {
         .models = s->core->cfg.models, .links = links, .enabler = dev_reg_version(reg)};
-    struct lwm2m_decode_opts opts = {.schema = &schema,
-                                     .base = *path,
-                                     .prefix = links == NULL ? (struct lwm2m_str){0} : links->root,
-                                     .now_ms = now_ms};
+    struct lwm2m_decode_opts opts = {.schema = &schema, .base = *path, .now_ms = now_ms};
+    if (links != NULL) {
+        opts.prefix = links->root;
+    }
     struct lwm2m_nodes nodes;
     lwm2m_nodes_init(&nodes, 0, 0);
     dr_err_t err = lwm2m_decode_nodes(format, &opts, payload.p, payload.len, &nodes);

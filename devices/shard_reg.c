@@ -404,7 +404,7 @@ dr_err_t dev_shard_new(struct dev_core *core, unsigned i, struct dev_shard **ret
         (err = dr_table_init(&s->type_table, DEV_TYPES_MAX, type_eq, s)) != DR_OK ||
         (err = lwm2m_shapes_new(DEV_SHAPES_MAX, DEV_SHAPE_BYTES_MAX, seed.k0, &s->shapes)) !=
             DR_OK) {
-        s = dev_shard_free(s);
+        (void)dev_shard_free(s);
         return err;
     }
     *ret = s;

@@ -686,7 +686,7 @@ static dr_err_t registration_row(void *data, const struct db_registration *row)
     if (strlen(row->endpoint_name) > DEV_NAME_MAX) {
         return DR_ERR_NOT_FOUND;
     }
-    (void)strcpy(l->endpoint, row->endpoint_name);
+    (void)snprintf(l->endpoint, sizeof l->endpoint, "%s", row->endpoint_name);
     if (row->endpoint_type != NULL) {
         (void)strncpy(l->type, row->endpoint_type, DEV_TYPE_MAX);
     }
@@ -874,7 +874,7 @@ static void load_done(struct db_read *read, dr_err_t err)
         return;
     }
     if (op->reg == 0) { /* NoSec: now the name is known; claim, then read again */
-        (void)strcpy(op->endpoint, op->loaded->endpoint);
+        (void)snprintf(op->endpoint, sizeof op->endpoint, "%s", op->loaded->endpoint);
         op->loaded = dev_loaded_free(op->loaded);
         op_claim(op);
         return;
@@ -1466,7 +1466,7 @@ static dr_err_t psk_copy(void *data, const struct db_psk *row)
     if (strlen(row->endpoint_name) > DEV_NAME_MAX || row->key.len > sizeof ask->key) {
         return DR_OK; /* cannot register: as unknown */
     }
-    (void)strcpy(ask->endpoint, row->endpoint_name);
+    (void)snprintf(ask->endpoint, sizeof ask->endpoint, "%s", row->endpoint_name);
     memcpy(ask->key, row->key.p, row->key.len);
     ask->key_len = row->key.len;
     ask->id = (struct cx_identity){.kind = CX_ID_PSK,
@@ -1514,7 +1514,7 @@ static void on_psk(void *data, struct cx_engine *e, const struct cx_psk_query *q
     ask->read = (struct db_read){.home = s->loop, .fn = psk_run, .done = psk_done};
     ask->s = s;
     ask->handle = q->handle;
-    (void)strcpy(ask->identity, q->identity);
+    (void)snprintf(ask->identity, sizeof ask->identity, "%s", q->identity);
     if (db_read_start(s->db, &ask->read) != DR_OK) {
         free(ask); /* no answer: the device repeats its hello, the handshake times out here */
         return;
