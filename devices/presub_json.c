@@ -116,10 +116,11 @@ static dr_err_t string_read(const char **at, char out[TEXT_MAX])
         return DR_ERR_CORRUPT;
     }
     while (**at != '"') {
-        char c = *(*at)++;
+        char c = **at;
         if (c == '\0' || n == TEXT_MAX - 1) {
             return DR_ERR_CORRUPT;
         }
+        (*at)++;
         if (c == '\\' && !escape_read(at, &c)) {
             return DR_ERR_CORRUPT;
         }
