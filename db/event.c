@@ -49,7 +49,7 @@ static dr_err_t purge_one(struct db_writer *w, int64_t account, int64_t before_m
                           uint32_t limit, uint32_t *ret_n)
 {
     int64_t bound = 0, n = 0;
-    dr_err_t err = count_bound(w, account, keep, &bound);
+    dr_err_t err = keep == INT64_MAX ? DR_OK : count_bound(w, account, keep, &bound);
 
     if (err != DR_OK) {
         return err;

@@ -40,6 +40,7 @@ DR_CHECK dr_err_t db_event_append(struct db_writer *w, const struct db_event *ro
  * Remove what is older than @p before_ms and all but the newest @p keep of the account, at most
  * @p limit rows in this call.
  * @param account  0 = all (then @p keep is of each account)
+ * @param keep     INT64_MAX = by age only; any other number costs a walk over so many rows
  * @param ret_n    how many went; fewer than @p limit: nothing is left to do; may be NULL
  */
 DR_CHECK dr_err_t db_event_purge(struct db_writer *w, int64_t account, int64_t before_ms,

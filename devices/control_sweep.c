@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/device.h"
+#include "db/event.h"
 #include "devices/control_priv.h"
 
 struct gone {
@@ -185,17 +186,29 @@ static void sweep_done(struct db_read *read, dr_err_t err)
     dev_idle(c);
 }
 
-/* ---- old answers ---- */
+/* ---- old answers and events ---- */
+
+#define PURGE_SLICE 500 /* rows of each kind in one job */
+#define DAY_MS      (24LL * 3600 * 1000)
 
 struct purge {
     struct db_job job;
     struct dev_control *c;
+    uint32_t events; /* that this job removed */
 };
+
+static void purge_start(struct dev_control *c);
 
 static dr_err_t purge_run(struct db_writer *w, struct db_job *job)
 {
-    (void)job;
-    return db_request_purge(w, dr_wall_ms() - DEV_ANSWER_KEEP_MS, 200, NULL);
+    struct purge *p = DR_CONTAINER_OF(job, struct purge, job);
+    int64_t now_ms = dr_wall_ms(), days = p->c->core->cfg.events_keep_days;
+    dr_err_t err = db_request_purge(w, now_ms - DEV_ANSWER_KEEP_MS, PURGE_SLICE, NULL);
+
+    if (err == DR_OK && days > 0) {
+        err = db_event_purge(w, 0, now_ms - days * DAY_MS, INT64_MAX, PURGE_SLICE, &p->events);
+    }
+    return err;
 }
 
 static void purge_done(struct db_job *job, dr_err_t err)
@@ -203,7 +216,9 @@ static void purge_done(struct db_job *job, dr_err_t err)
     struct purge *p = DR_CONTAINER_OF(job, struct purge, job);
     struct dev_control *c = p->c;
 
-    (void)err;
+    if (err == DR_OK && p->events == PURGE_SLICE) {
+        purge_start(c); /* there is more */
+    }
     free(p);
     dev_idle(c);
 }

@@ -52,7 +52,8 @@ struct dev_config {
     uint32_t awake_s; /**< how long a queue-mode device listens after an uplink: 93 */
     /** Account of devices that come without security; 0: they are refused (4.03). */
     int64_t nosec_account;
-    uint32_t sweep_ms; /**< how often expired rows are looked for; 0: 5,000 */
+    uint32_t sweep_ms;         /**< how often expired rows are looked for; 0: 5,000 */
+    uint32_t events_keep_days; /**< older device events are removed; 0: never */
 };
 
 DR_CHECK dr_err_t dev_core_new(const struct dev_config *config, struct dev_core **ret,

@@ -269,6 +269,7 @@ static dr_err_t make_devices(struct srv *s)
         .run_dir = s->run_dir,
         .grace_s = (uint32_t)s->config->grace_s,
         .awake_s = (uint32_t)s->config->awake_s,
+        .events_keep_days = (uint32_t)s->config->events_keep_days,
         .nosec_account = s->config->coap.off ? 0 : s->account,
     };
     return err == DR_OK ? dev_core_new(&config, &s->devices, s->reterr) : err;

@@ -140,6 +140,22 @@ def test_backup_and_restore(server, make_sim, tmp_path):
         again.kill()
 
 
+def test_old_events_are_removed(make_server, make_sim):
+    server = make_server("--events-keep", "1")
+    make_sim(server, 2, "--scenario", "register")
+    rest = server.rest()
+    devices_registered(rest, 2)
+    before = rest.get("/v3/device-events")["total_count"]
+    assert before >= 2
+    server.stop()
+    with sqlite3.connect(server.dir / "drover.db") as db:
+        db.execute("UPDATE event SET id = id - (2 * 86400000 << 20) WHERE id = (SELECT min(id) FROM event)")
+    db.close()
+    server.start()
+    rest = server.rest()
+    wait_for("the old event to go", lambda: rest.get("/v3/device-events")["total_count"] == before - 1, timeout=30)
+
+
 def test_restore_refuses_what_is_no_database(tmp_path):
     (tmp_path / "junk").write_bytes(os.urandom(100000))
     code, _, _ = droverd("restore", tmp_path / "junk", "--data", tmp_path / "d")
