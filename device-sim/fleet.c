@@ -26,10 +26,9 @@
 #include "device-sim/fleet_priv.h"
 #include "lwm2m/format.h"
 
-#define KEY_LEN        16
-#define RETRY_MS       1000
-#define REBOOT_MS      500 /* so that the answer to the command gets out */
-#define MOVES_PER_TURN 8   /* after that many moves a device is at its first address again */
+#define KEY_LEN   16
+#define RETRY_MS  1000
+#define REBOOT_MS 500 /* so that the answer to the command gets out */
 
 #define TO(state) DR_SM_TO(DEVICE_##state)
 
@@ -159,7 +158,7 @@ void fleet_rebind(struct sim_fleet *f, uint32_t i)
 {
     struct device *d = &f->devices[i];
 
-    d->moved = (uint16_t)((d->moved + 1) % MOVES_PER_TURN);
+    d->moved = (uint16_t)((d->moved + 1) % SIM_MOVES);
     restart(f, i, SIM_SILENCE, true);
 }
 

@@ -303,30 +303,56 @@ static dr_err_t take(int opt, const char *value, struct sim_options *o)
     }
 }
 
-static dr_err_t check(const struct sim_options *o)
+/* Each: what is wrong, or NULL. */
+static const char *check_security(const struct sim_options *o)
 {
-    const char *why = NULL;
+    if (o->secure && o->master_len == 0 && o->cert_file == NULL) {
+        return "coaps:// needs --psk-master-file, or --cert and --key";
+    }
+    return (o->cert_file == NULL) != (o->key_file == NULL) ? "--cert and --key go together" : NULL;
+}
+
+static const char *check_libcoap(const struct sim_options *o)
+{
+    bool faults = o->loss + o->duplicate + o->reorder + o->rebind_every_s > 0;
+
+    if (!o->libcoap) {
+        return NULL;
+    }
+    if (sim_stack_libcoap == NULL) {
+        return "--stack libcoap: this drover-sim was built without libcoap";
+    }
+    return faults || o->queue_mode || o->cert_file != NULL || o->devices > SIM_LIBCOAP_MAX
+               ? "--stack libcoap: up to 2,000 devices with PSK or without security, no faults of "
+                 "the wire, no --rebind-every, no --queue-mode"
+               : NULL;
+}
+
+static const char *check_fleet(const struct sim_options *o)
+{
+    /* a device that moves goes through as many addresses as there are, see fleet.c */
+    uint64_t addresses = (uint64_t)o->devices * (o->rebind_every_s > 0 ? SIM_MOVES : 1);
 
     if (o->server.sa.sa_family == 0) {
-        why = "--server is missing";
-    } else if (o->devices == 0) {
-        why = "--devices is missing";
-    } else if (o->secure && o->master_len == 0 && o->cert_file == NULL) {
-        why = "coaps:// needs --psk-master-file, or --cert and --key";
-    } else if ((o->cert_file == NULL) != (o->key_file == NULL)) {
-        why = "--cert and --key go together";
-    } else if ((o->source_net >> 24) != ((o->source_net + o->devices) >> 24)) {
-        why = "--source-net has too few addresses for so many devices";
-    } else if (o->loss + o->duplicate + o->reorder > 1) {
-        why = "--loss, --dup and --reorder together are more than 1";
-    } else if (o->libcoap &&
-               (o->loss + o->duplicate + o->reorder + o->rebind_every_s > 0 || o->queue_mode ||
-                o->cert_file != NULL || o->devices > SIM_LIBCOAP_MAX)) {
-        why = "--stack libcoap: up to 2,000 devices with PSK or without security, no faults of "
-              "the wire, no --rebind-every, no --queue-mode";
-    } else if (o->libcoap && sim_stack_libcoap == NULL) {
-        why = "--stack libcoap: this drover-sim was built without libcoap";
+        return "--server is missing";
     }
+    if (o->devices == 0) {
+        return "--devices is missing";
+    }
+    if ((o->source_net >> 24) != ((o->source_net + addresses) >> 24)) {
+        return "--source-net has too few addresses for so many devices";
+    }
+    return o->loss + o->duplicate + o->reorder > 1
+               ? "--loss, --dup and --reorder together are more than 1"
+               : NULL;
+}
+
+static dr_err_t check(const struct sim_options *o)
+{
+    const char *why = check_fleet(o);
+
+    why = why != NULL ? why : check_security(o);
+    why = why != NULL ? why : check_libcoap(o);
     if (why != NULL) {
         fprintf(stderr, "drover-sim: %s; see drover-sim --help\n", why);
     }

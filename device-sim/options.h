@@ -19,6 +19,8 @@
 #define SIM_DEVICES_MAX 16000000
 #define SIM_WINDOW_MAX  100000
 #define SIM_MASTER_MAX  64
+/** Source addresses of a device that moves (--rebind-every). */
+#define SIM_MOVES       8
 /** It has a descriptor for each device, and its costs grow with their number. */
 #define SIM_LIBCOAP_MAX 2000
 

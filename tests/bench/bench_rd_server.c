@@ -26,7 +26,7 @@ int main(int argc, char **argv)
     if (argc != 3 || loop_new("rd", &loop) != DR_OK) {
         return 2;
     }
-    server.secure.in4.sin_port = htons((uint16_t)atoi(argv[1]));
+    server.secure.in4.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
     rd_server_init(&server, loop, master);
     printf("coaps %u coap %u\n", ntohs(server.secure.in4.sin_port),
            ntohs(server.plain.in4.sin_port));
