@@ -17,9 +17,18 @@
  * Life of a request:
  *
  *   HEAD --> (AUTH: suspended) --> BODY --> (HANDLER: suspended) --> ANSWER --> completed
+ *     |                        `-> OPEN --^  (a body that is streamed: the handler runs before it)
  *     `---------------- an error: answered at once, or after a small body ------^
  */
-enum phase { PHASE_HEAD, PHASE_AUTH, PHASE_BODY, PHASE_HANDLER, PHASE_ANSWER, PHASE_UPGRADED };
+enum phase {
+    PHASE_HEAD,
+    PHASE_AUTH,
+    PHASE_OPEN,
+    PHASE_BODY,
+    PHASE_HANDLER,
+    PHASE_ANSWER,
+    PHASE_UPGRADED
+};
 
 enum { M_OK, M_CLIENT, M_SERVER, M_SECONDS, M_COUNT };
 static const uint64_t bounds[] = {500,   1000,   2500,   5000,    10000,   25000,
@@ -462,12 +471,19 @@ static enum MHD_Result queue(struct rest_req *req)
     return MHD_queue_response(req->mhd, (unsigned int)req->status, req->response);
 }
 
+/* A header that is there and no number counts as larger than everything. */
 static bool content_length(const struct rest_req *req, uint64_t *ret)
 {
     const char *text = rest_req_header(req, "Content-Length");
 
     *ret = 0;
     return text == NULL || dr_parse_u64(text, strlen(text), ret) == DR_OK;
+}
+
+bool rest_req_length(const struct rest_req *req, uint64_t *ret)
+{
+    dr_assert(req != NULL && ret != NULL);
+    return content_length(req, ret) && rest_req_header(req, "Content-Length") != NULL;
 }
 
 /* The route, or the error, of this target and method. */
@@ -508,30 +524,109 @@ static void route(struct rest_req *req, const char *method)
     }
 }
 
+/* There is an answer before the body: give it now, or behind a body that is small. */
+static enum MHD_Result refuse(struct rest_req *req)
+{
+    uint64_t len = 0;
+    bool known = content_length(req, &len);
+    bool waits = rest_req_header(req, "Expect") != NULL;
+
+    if (waits || !known || len > SWALLOW_MAX) {
+        return queue(req);
+    }
+    req->swallow = true;
+    req->phase = PHASE_BODY;
+    deadline_set(req, http_of(req)->config.body_ms);
+    return MHD_YES;
+}
+
+static enum MHD_Result body_begin(struct rest_req *req)
+{
+    uint64_t len = 0;
+
+    (void)content_length(req, &len);
+    req->phase = PHASE_BODY;
+    req->body_from_ms = loop_now_ms(http_of(req)->loop);
+    deadline_set(req, http_of(req)->config.body_ms + len * 1000 / REST_BODY_RATE);
+    return MHD_YES;
+}
+
+/* The handler of a streamed body has run: what now? */
+static enum MHD_Result open_step(struct rest_req *req)
+{
+    if (req->response != NULL) {
+        return refuse(req);
+    }
+    if (req->piece != NULL) {
+        return body_begin(req);
+    }
+    deadline_set(req, 0);
+    suspend(req);
+    return MHD_YES;
+}
+
+static void stream_check(struct rest_req *req)
+{
+    uint64_t len = 0;
+
+    if (!content_length(req, &len) || len > req->stream_max) {
+        rest_answer_error(req, 413, NULL, "the body is too large");
+    }
+}
+
+void rest_req_stream(struct rest_req *req, uint64_t max,
+                     void (*piece)(struct rest_req *req, struct dr_bytes data))
+{
+    dr_assert(req != NULL && piece != NULL && req->phase == PHASE_OPEN);
+    dr_assert(req->piece == NULL && req->response == NULL);
+    req->piece = piece;
+    req->stream_max = max;
+    stream_check(req);
+    if (!req->in_handler) {
+        resume(req);
+    }
+}
+
+void rest_req_pause(struct rest_req *req)
+{
+    dr_assert(req != NULL && req->phase == PHASE_BODY && req->in_handler && !req->suspended);
+    suspend(req);
+    req->body_from_ms -= loop_now_ms(http_of(req)->loop); /* what has passed, negative */
+    deadline_set(req, 0);
+}
+
+void rest_req_more(struct rest_req *req)
+{
+    dr_assert(req != NULL && req->phase == PHASE_BODY && req->suspended);
+    req->body_from_ms += loop_now_ms(http_of(req)->loop);
+    deadline_set(req, http_of(req)->config.body_ms);
+    resume(req);
+}
+
 /* Header is there, route and key are settled: go on with the body or refuse it. */
 static enum MHD_Result head_done(struct rest_req *req)
 {
+    const struct rest_route *route = req->match.route;
     uint64_t len = 0;
     size_t max = http_of(req)->config.body_max;
 
-    if (req->match.route != NULL && req->match.route->body_max != 0) {
-        max = req->match.route->body_max;
+    if (req->response != NULL) {
+        return refuse(req);
     }
-    bool known = content_length(req, &len);
-    if (req->response == NULL && (!known || len > max)) {
+    if (route->body_max == REST_BODY_STREAM) {
+        req->phase = PHASE_OPEN;
+        req->in_handler = true;
+        route->handler(req);
+        req->in_handler = false;
+        return open_step(req);
+    }
+    max = route->body_max != 0 ? route->body_max : max;
+    if (!content_length(req, &len) || len > max) {
         rest_answer_error(req, 413, NULL, "the body is too large");
+        return refuse(req);
     }
     req->in.max = max;
-    if (req->response != NULL) {
-        bool waits = rest_req_header(req, "Expect") != NULL;
-        if (waits || !known || len > SWALLOW_MAX) {
-            return queue(req);
-        }
-        req->swallow = true;
-    }
-    req->phase = PHASE_BODY;
-    deadline_set(req, http_of(req)->config.body_ms + len * 1000 / REST_BODY_RATE);
-    return MHD_YES;
+    return body_begin(req);
 }
 
 static enum MHD_Result head(struct rest_req *req, const char *method)
@@ -561,11 +656,35 @@ void rest_http_authorised(struct rest_req *req)
     resume(req);
 }
 
+static void piece_take(struct rest_req *req, const char *data, size_t len)
+{
+    uint64_t from = req->body_from_ms + http_of(req)->config.body_ms;
+
+    req->streamed += len;
+    req->in_handler = true;
+    if (req->streamed > req->stream_max) {
+        rest_answer_error(req, 413, NULL, "the body is too large");
+    } else {
+        if (req->conn != NULL) {
+            req->conn->deadline_ms = from + req->streamed * 1000 / REST_BODY_RATE;
+        }
+        req->piece(req, dr_bytes_of(data, len));
+    }
+    req->in_handler = false;
+}
+
 static enum MHD_Result body(struct rest_req *req, const char *data, size_t len)
 {
+    if (req->response != NULL) {
+        req->swallow = true;
+    }
     if (req->swallow) {
         req->swallowed += len;
-        return req->swallowed > req->in.max + SWALLOW_MAX ? MHD_NO : MHD_YES;
+        return req->swallowed > (uint64_t)req->in.max + SWALLOW_MAX ? MHD_NO : MHD_YES;
+    }
+    if (req->piece != NULL) {
+        piece_take(req, data, len);
+        return MHD_YES;
     }
     dr_dynbuf_append(&req->in, data, len);
     if (dr_dynbuf_err(&req->in) != DR_OK) {
@@ -588,7 +707,11 @@ static enum MHD_Result dispatch(struct rest_req *req)
         req->body = dr_dynbuf_bytes(&req->in);
         req->phase = PHASE_HANDLER;
         req->in_handler = true;
-        req->match.route->handler(req);
+        if (req->piece != NULL) {
+            req->piece(req, (struct dr_bytes){0});
+        } else {
+            req->match.route->handler(req);
+        }
         req->in_handler = false;
     }
     if (req->response != NULL) {
@@ -616,6 +739,8 @@ enum MHD_Result rest_req_access(void *cls, struct MHD_Connection *mhd, const cha
         return head(req, method);
     case PHASE_AUTH:
         return head_done(req);
+    case PHASE_OPEN:
+        return open_step(req);
     case PHASE_BODY:
         if (*upload_size != 0) {
             size_t len = *upload_size;

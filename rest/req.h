@@ -52,7 +52,7 @@ struct rest_req {
     struct rest_match match;
     struct rest_who who;
     char id[REST_REQUEST_ID_LEN + 1];
-    struct dr_bytes body; /**< followed by a NUL */
+    struct dr_bytes body; /**< followed by a NUL; empty when the body is streamed */
 
     /** The handler's own. */
     void *op;
@@ -71,7 +71,10 @@ struct rest_req {
     dr_err_t parse_err;
     bool suspended, in_handler, swallow, gone_called;
     struct dr_dynbuf in;
-    size_t swallowed;
+    uint64_t swallowed;
+    void (*piece)(struct rest_req *req, struct dr_bytes data);
+    uint64_t stream_max, streamed;
+    uint64_t body_from_ms; /**< since when the body is waited for, pauses taken off */
     struct loop_fd watch;
     struct MHD_Response *response; /**< owned: the answer */
     int status;
@@ -85,6 +88,22 @@ struct rest_req {
 
 /** Set req->gone of a request that may be waiting already. */
 void rest_req_on_gone(struct rest_req *req, void (*gone)(struct rest_req *req));
+
+/**
+ * For a handler of a route with body_max REST_BODY_STREAM, which runs before the body, instead of
+ * an answer (at once, or later): take the body in pieces.
+ * @param max    bytes; a larger body gets 413
+ * @param piece  for each piece (borrowed), at last once with none: then answer as a handler does.
+ *               An answer before that makes the rest of the body disappear. When the body breaks
+ *               off there is no such last call, only req->sent (if no pause is on; else after it).
+ */
+void rest_req_stream(struct rest_req *req, uint64_t max,
+                     void (*piece)(struct rest_req *req, struct dr_bytes data));
+/** From a piece function: no more pieces until rest_req_more(), or an answer. */
+void rest_req_pause(struct rest_req *req);
+void rest_req_more(struct rest_req *req);
+/** Content-Length. False: there is none (or it is no number). */
+bool rest_req_length(const struct rest_req *req, uint64_t *ret);
 
 /** Value of a request header, or NULL. */
 const char *rest_req_header(const struct rest_req *req, const char *name);

@@ -74,12 +74,15 @@ enum rest_role {
 struct rest_req;
 typedef void rest_handler(struct rest_req *req);
 
+/** As body_max: the handler runs before the body and calls rest_req_stream(). */
+#define REST_BODY_STREAM SIZE_MAX
+
 struct rest_route {
     enum rest_method method;
     enum rest_role role;
     const char *pattern; /**< "/v3/devices/{}" */
     rest_handler *handler;
-    size_t body_max; /**< 0 = REST_BODY_MAX of the server */
+    size_t body_max; /**< 0 = REST_BODY_MAX of the server; REST_BODY_STREAM */
 };
 
 /** A list of tables, looked through in order. */
