@@ -17,6 +17,8 @@
 #include "db/event.h"
 #include "devices/control_priv.h"
 
+#define REKEY_TRIES_MAX 100
+
 struct gone {
     struct db_job job;
     struct dev_control *c;
@@ -26,6 +28,8 @@ struct gone {
     char type[DEV_TYPE_MAX + 1];
     bool queue_mode;
     struct dev_task *task; /* owned while it is here */
+    struct dr_timer again;
+    unsigned tries;
 };
 
 struct sweep {
@@ -404,11 +408,27 @@ static dr_err_t bump_run(struct db_writer *w, struct db_job *job)
     return err == DR_OK ? db_generation_bump(w, g->account, g->device, &g->generation) : err;
 }
 
+static void bump_again(struct dr_timer *t, uint64_t now_ms)
+{
+    struct gone *g = DR_CONTAINER_OF(t, struct gone, again);
+    struct dev_task *task = g->task;
+
+    (void)now_ms;
+    g->task = NULL;
+    dev_task_send(task);
+}
+
 static void bump_dropped(struct dev_task *task)
 {
     struct gone *g = task->data;
     struct dev_control *c = g->c;
 
+    if (task->err == DR_ERR_MOVED && g->tries++ < REKEY_TRIES_MAX && !c->stopping) {
+        g->task = task; /* it registers this moment: drop it when that is through */
+        dr_timer_init(&g->again, bump_again);
+        dr_timer_start(loop_wheel(c->loop), &g->again, loop_now_ms(c->loop) + DEV_RETRY_MOVED_MS);
+        return;
+    }
     (void)dev_task_free(task);
     free(g);
     dev_idle(c);

@@ -311,7 +311,10 @@ static void task_drop(struct dev_shard *s, uint32_t index, struct dev_task *task
             dev_news_state(s, reg, DEV_EVENT_DEREGISTERED, false);
         }
         dev_reg_remove(s, index, true);
-    } /* else its operation ends as stale and removes it */
+    } else if (reg->op->peer != 0 && reg->op->peer != peer) {
+        /* the operation ends as stale, or anew; not over an association of before */
+        cx_peer_close(s->engine, reg->op->peer);
+    }
     if (peer != 0 && cx_peer_identity(s->engine, peer, &id)) {
         cx_peer_close(s->engine, peer);
     }

@@ -64,6 +64,9 @@ uint32_t dev_reg_by_name(const struct dev_shard *s, int64_t account, const char 
 {
     struct name_ref ref = {.account = account, .endpoint = endpoint};
 
+    if (strlen(endpoint) > DEV_NAME_MAX) {
+        return 0; /* the name in a certificate may be longer than any that registers */
+    }
     return dr_table_get(&s->by_name, name_hash(s, account, endpoint), &ref);
 }
 

@@ -436,6 +436,20 @@ START_TEST(a_changed_key_ends_associations_and_old_ones_are_refused)
 }
 END_TEST
 
+START_TEST(a_key_that_changes_while_its_device_registers_drops_it)
+{
+    cx_peer_t p = fe_peer_new(rig.e[0], CX_ID_PSK, DBT_ACCOUNT, "node-1", 101, 1);
+    (void)rig_register(0, p, full_query); /* so that there is a row to find */
+    cx_peer_t q = fe_peer_new(rig.e[1], CX_ID_PSK, DBT_ACCOUNT, "node-1", 101, 1);
+    struct fe_exchange *x = rig_post(1, q, "rd", full_query, RIG_LINKS);
+
+    dev_credential_changed(rig.core, DBT_ACCOUNT, "node-1");
+    rig_wait(x);
+    RIG_UNTIL(!fe_peer_alive(rig.e[0], p) && !fe_peer_alive(rig.e[1], q));
+    RIG_UNTIL(rig_held(0) + rig_held(1) == 0);
+}
+END_TEST
+
 static unsigned deleted;
 static dr_err_t delete_err;
 
@@ -580,6 +594,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
     tcase_add_test(tc, keys_are_looked_up_with_their_endpoint);
     tcase_add_test(tc, a_changed_key_ends_associations_and_old_ones_are_refused);
+    tcase_add_test(tc, a_key_that_changes_while_its_device_registers_drops_it);
     tcase_add_test(tc, send_is_stored_told_and_checked);
     suite_add_tcase(s, tc);
     return s;
