@@ -137,6 +137,39 @@ static const struct field campaign_fields[] = {
     {.name = "when", .column = "when_at", .kind = FILTER_TIME},
 };
 
+static const struct field image_fields[] = {
+    {.name = "id", .column = "id", .kind = FILTER_ID},
+    {.name = "name", .column = "name", .kind = FILTER_TEXT},
+    {.name = "description", .column = "description", .kind = FILTER_TEXT},
+    {.name = "datafile_checksum", .column = "sha256", .kind = FILTER_TEXT},
+    {.name = "datafile_size", .column = "size", .kind = FILTER_INT},
+    {.name = "created_at", .column = "id", .kind = FILTER_IDTIME},
+    {.name = "updated_at", .column = "updated_at", .kind = FILTER_TIME},
+};
+
+static const struct field upload_fields[] = {
+    {.name = "id", .column = "id", .kind = FILTER_ID},
+    {.name = "name", .column = "name", .kind = FILTER_TEXT},
+    {.name = "description", .column = "description", .kind = FILTER_TEXT},
+    {.name = "status",
+     .column = "(CASE image WHEN 0 THEN 'in_progress' ELSE 'success' END)",
+     .kind = FILTER_TEXT},
+    {.name = "complete", .column = "(image <> 0)", .kind = FILTER_BOOL},
+    {.name = "created_at", .column = "id", .kind = FILTER_IDTIME},
+    {.name = "updated_at", .column = "updated_at", .kind = FILTER_TIME},
+};
+
+static const struct field manifest_fields[] = {
+    {.name = "id", .column = "id", .kind = FILTER_ID},
+    {.name = "name", .column = "name", .kind = FILTER_TEXT},
+    {.name = "description", .column = "description", .kind = FILTER_TEXT},
+    {.name = "device_class", .column = "class_id", .kind = FILTER_UUID},
+    {.name = "datafile_size", .column = "length(raw)", .kind = FILTER_INT},
+    {.name = "timestamp", .column = "timestamp_ms", .kind = FILTER_TIME},
+    {.name = "created_at", .column = "id", .kind = FILTER_IDTIME},
+    {.name = "updated_at", .column = "updated_at", .kind = FILTER_TIME},
+};
+
 static const struct list lists[] = {
     [DB_LIST_DEVICE] = {"device", "INDEXED BY device_account", device_fields,
                         DR_ARRAY_LEN(device_fields), true},
@@ -145,6 +178,12 @@ static const struct list lists[] = {
                         DR_ARRAY_LEN(apikey_fields), false},
     [DB_LIST_CAMPAIGN] = {"campaign", "INDEXED BY campaign_account", campaign_fields,
                           DR_ARRAY_LEN(campaign_fields), false},
+    [DB_LIST_IMAGE] = {"firmware_image", "INDEXED BY firmware_image_account", image_fields,
+                       DR_ARRAY_LEN(image_fields), false},
+    [DB_LIST_UPLOAD] = {"firmware_upload", "INDEXED BY firmware_upload_account", upload_fields,
+                        DR_ARRAY_LEN(upload_fields), false},
+    [DB_LIST_MANIFEST] = {"firmware_manifest", "INDEXED BY firmware_manifest_account",
+                          manifest_fields, DR_ARRAY_LEN(manifest_fields), false},
 };
 
 /* ---- reading conditions ---- */
@@ -372,7 +411,7 @@ dr_err_t db_conds_check(enum db_list list, const struct db_cond *conds, size_t n
 {
     struct conds cs;
 
-    dr_assert(list <= DB_LIST_CAMPAIGN && (conds != NULL || n == 0));
+    dr_assert(list < DB_LIST_COUNT && (conds != NULL || n == 0));
     dr_err_t err = read_conds(list, conds, n, &cs, reterr);
     if (err == DR_OK) {
         free(cs.values);

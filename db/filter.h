@@ -54,7 +54,16 @@ struct db_query {
 };
 
 /** What a list of the kind can be filtered by. */
-enum db_list { DB_LIST_DEVICE, DB_LIST_EVENT, DB_LIST_APIKEY, DB_LIST_CAMPAIGN };
+enum db_list {
+    DB_LIST_DEVICE,
+    DB_LIST_EVENT,
+    DB_LIST_APIKEY,
+    DB_LIST_CAMPAIGN,
+    DB_LIST_IMAGE,
+    DB_LIST_UPLOAD,
+    DB_LIST_MANIFEST,
+    DB_LIST_COUNT
+};
 
 /**
  * Check conditions without a database, as when a saved query is put.

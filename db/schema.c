@@ -14,6 +14,7 @@
 
 #include "db/campaign_schema.h"
 #include "db/db_priv.h"
+#include "db/firmware_schema.h"
 
 static const char step1[] =
     "CREATE TABLE account ("
@@ -208,8 +209,9 @@ static const char step1[] =
     ") STRICT, WITHOUT ROWID;";
 
 static const char step2[] = DB_CAMPAIGN_SCHEMA;
+static const char step3[] = DB_FIRMWARE_SCHEMA;
 
-static const char *const steps[] = {step1, step2};
+static const char *const steps[] = {step1, step2, step3};
 
 #define SCHEMA_VERSION ((int64_t)DR_ARRAY_LEN(steps))
 
