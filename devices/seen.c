@@ -17,7 +17,7 @@
  *   time: slot 4 (below 2^28) | unix seconds 4
  *   map:  0x80000000 | slot  4 | check 4 | device 8 | generation 8
  * Slot 5 is device 0x18bcfe5680000001 with generation 2, heard at 1700000000:
- *   80000005 7a2d41d4 18bcfe5680000001 0000000000000002   00000005 6553f100
+ *   80000005 564e5617 18bcfe5680000001 0000000000000002   00000005 6553f100
  * (the check is a mix of the other fields, so that a torn record is not believed)
  */
 #define MAP_BIT      0x80000000U
