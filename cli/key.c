@@ -33,7 +33,7 @@ static int key_add(struct cli *c, int argc, char **argv)
         return CLI_USAGE;
     }
     json_t *body =
-        json_pack("{s:s, s:s}", "name", argv[0], "role", read_only ? "readonly" : "administrator");
+        json_pack("{s:s, s:s}", "name", argv[0], "role", read_only ? "read-only" : "administrator");
     if (body == NULL) {
         return cli_fail(CLI_USAGE, "the name is not UTF-8");
     }

@@ -196,8 +196,8 @@ static dr_err_t unsub_run(struct db_writer *w, struct db_job *job)
         return err;
     }
     u->n = 0;
-    return db_subscription_delete(w, un->account, un->device, un->path == NULL ? NULL : u->path, 0,
-                                  &u->n);
+    return db_subscription_delete(w, un->account, un->device, un->path == NULL ? NULL : u->path,
+                                  un->key, &u->n);
 }
 
 static void forget_done(struct dev_task *task)
@@ -247,6 +247,7 @@ dr_err_t dev_unsubscribe_start(struct dev_core *core, struct dev_unsubscribe *un
                                   .done = forget_done,
                                   .device = un->device,
                                   .account = un->account,
+                                  .key = un->key,
                                   .uri = un->path == NULL ? NULL : strdup(u->path)};
         u->c = c;
         u->un = un;

@@ -207,6 +207,7 @@ DR_CHECK dr_err_t dev_subscribe_start(struct dev_core *core, struct dev_subscrib
 
 struct dev_unsubscribe {
     int64_t account, device;
+    int64_t key;      /**< whose; 0 = everybody's */
     const char *path; /**< NULL = all of the device */
     void (*cb)(struct dev_unsubscribe *un, dr_err_t err);
     void *data;

@@ -462,7 +462,13 @@ static void subscribe(struct dev_shard *s, uint32_t index, const struct lwm2m_pa
     }
 }
 
-static void forget(struct dev_shard *s, uint32_t index, const struct lwm2m_path *path)
+static bool same_path(const struct dev_obs *a, const struct dev_obs *b)
+{
+    return a->path == b->path && ((a->flags | b->flags) & DEV_OBS_OWN) == 0;
+}
+
+/* @param path  NULL = all. @param key  0 = of all keys */
+static void forget(struct dev_shard *s, uint32_t index, const struct lwm2m_path *path, int64_t key)
 {
     struct dev_reg *reg = dev_reg_at(s, index);
     uint64_t packed = path == NULL ? 0 : lwm2m_path_pack(path);
@@ -470,13 +476,14 @@ static void forget(struct dev_shard *s, uint32_t index, const struct lwm2m_path 
 
     for (uint16_t i = 0; i < reg->n_obs; i++) {
         struct dev_obs o = reg->obs[i];
-        if ((o.flags & DEV_OBS_OWN) != 0 || (path != NULL && o.path != packed)) {
+        if ((o.flags & DEV_OBS_OWN) != 0 || (path != NULL && o.path != packed) ||
+            (key != 0 && dev_key_of(s, o.aux) != key)) {
             reg->obs[kept++] = o;
             continue;
         }
         bool last = true; /* of several keys */
-        for (uint16_t j = (uint16_t)(i + 1); j < reg->n_obs; j++) {
-            last = last && (reg->obs[j].path != o.path || (reg->obs[j].flags & DEV_OBS_OWN) != 0);
+        for (uint16_t j = 0; j < reg->n_obs; j++) {
+            last = last && ((j >= kept && j <= i) || !same_path(&reg->obs[j], &o));
         }
         if (last && (o.flags & DEV_OBS_ON) != 0 && reg->peer != 0 && dev_reg_awake(s, reg)) {
             dr_err_t err = observe_start(s, index, o.path, NULL, true);
@@ -491,7 +498,7 @@ void dev_obs_task(struct dev_shard *s, uint32_t index, struct dev_task *task)
     struct dev_uri uri;
 
     if (task->kind == DEV_TASK_FORGET && task->uri == NULL) {
-        forget(s, index, NULL);
+        forget(s, index, NULL, task->key);
         dev_task_return(task, DR_OK);
         return;
     }
@@ -500,7 +507,7 @@ void dev_obs_task(struct dev_shard *s, uint32_t index, struct dev_task *task)
         return;
     }
     if (task->kind == DEV_TASK_FORGET) {
-        forget(s, index, &uri.path);
+        forget(s, index, &uri.path, task->key);
         dev_task_return(task, DR_OK);
         return;
     }

@@ -180,8 +180,11 @@ static void subscription_delete(struct rest_req *req)
     if (op == NULL) {
         return;
     }
-    op->un = (struct dev_unsubscribe){
-        .account = op->account, .device = op->device, .path = op->path, .cb = unsubscribe_done};
+    op->un = (struct dev_unsubscribe){.account = op->account,
+                                      .device = op->device,
+                                      .key = op->key,
+                                      .path = op->path,
+                                      .cb = unsubscribe_done};
     dr_err_t err = dev_unsubscribe_start(rest_of(req)->devices, &op->un);
     if (err != DR_OK) {
         refuse(req, err);

@@ -337,11 +337,13 @@ static void on_sub(struct dev_subscribe *sub, dr_err_t err)
     sub_err = err;
 }
 
+static int64_t sub_key = KEY;
+
 static dr_err_t subscribe(const char *path, const char *async_id)
 {
     struct dev_subscribe sub = {.account = DBT_ACCOUNT,
                                 .device = device,
-                                .key = KEY,
+                                .key = sub_key,
                                 .path = path,
                                 .async_id = async_id,
                                 .cb = on_sub};
@@ -503,10 +505,12 @@ static void on_unsub(struct dev_unsubscribe *un, dr_err_t err)
     unsub_err = err;
 }
 
+static int64_t unsub_key;
+
 static dr_err_t unsubscribe(const char *path)
 {
     struct dev_unsubscribe un = {
-        .account = DBT_ACCOUNT, .device = device, .path = path, .cb = on_unsub};
+        .account = DBT_ACCOUNT, .device = device, .key = unsub_key, .path = path, .cb = on_unsub};
 
     unsub_err = DR_ERR_AGAIN;
     ck_assert_int_eq(dev_unsubscribe_start(rig.core, &un), DR_OK);
@@ -524,6 +528,25 @@ START_TEST(unsubscribing_cancels_on_the_device)
     ck_assert_mem_eq(call->token, token, 8);
     ck_assert(!notify(0, peer, 9, "1"));
     ck_assert_int_eq(unsubscribe("/3303/0/5700"), DR_ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(unsubscribing_leaves_what_other_keys_have)
+{
+    device_up();
+    subscribed();
+    sub_key = KEY + 1;
+    ck_assert_int_eq(subscribe("/3303/0/5700", "sub-2"), DR_OK);
+    ck_assert_str_eq(answer(1)->async_id, "sub-2"); /* from the cache */
+    unsub_key = _i == 0 ? KEY : KEY + 1;
+    ck_assert_int_eq(unsubscribe("/3303/0/5700"), DR_OK);
+    ck_assert_int_eq(unsubscribe(NULL), DR_ERR_NOT_FOUND);
+    ck_assert_ptr_null(fe_call(rig.e[0]));
+    ck_assert(notify(0, peer, 2, "21.0"));
+    ck_assert_int_eq(value(0)->key, _i == 0 ? KEY + 1 : KEY);
+    unsub_key = _i == 0 ? KEY + 1 : KEY;
+    ck_assert_int_eq(unsubscribe("/3303/0/5700"), DR_OK);
+    ck_assert_str_eq(fe_call_text(next_call(0)), "GET 3303/0/5700 obs=1");
 }
 END_TEST
 
@@ -740,6 +763,7 @@ int main(void)
     tcase_add_test(tc, a_notification_after_a_restart_brings_the_registration_back);
     tcase_add_test(tc, not_observable_is_412);
     tcase_add_loop_test(tc, unsubscribing_cancels_on_the_device, 0, 2);
+    tcase_add_loop_test(tc, unsubscribing_leaves_what_other_keys_have, 0, 2);
     tcase_add_test(tc, presubscriptions_apply_at_once_at_register_and_after_a_restart);
     tcase_add_test(tc, presubscriptions_look_at_name_and_type);
     tc = tcase(s, "values");
