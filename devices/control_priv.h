@@ -112,7 +112,13 @@ DR_CHECK dr_err_t dev_link_list_get(struct dev_control *c, const char *text, siz
                                     const struct dev_link_list **ret);
 void dev_link_list_fini(struct dev_link_list *list);
 
-/* ---- requests (control_requests.c) ---- */
+/* ---- requests (control_queue.c, control_requests.c) ---- */
+
+/** A row as a task ready to send; NULL: no memory. Any thread. */
+struct dev_task *dev_task_of_row(struct dev_core *core, const struct db_request *row,
+                                 uint64_t hash);
+/** End the last request of a device, at once or when its attempt is back. */
+void dev_requests_doom_last(struct dev_control *c, int64_t device, const char *error);
 
 /** Load pending requests and answers that nobody took; @p done once. */
 void dev_requests_load(struct dev_control *c, void (*done)(struct dev_control *c, dr_err_t err));

@@ -304,7 +304,7 @@ static void observe_done(struct cx_call *call, dr_err_t err, const struct cx_pdu
     }
     free(c);
     s->calls--;
-    if (reg != NULL && err == DR_OK) {
+    if (reg != NULL && (err == DR_OK || err == DR_ERR_MOVED)) {
         dev_obs_next(s, index);
     }
 }

@@ -248,11 +248,9 @@ dr_err_t dev_handover_install(struct dev_shard *s, uint32_t index, struct dev_ha
     if ((from->flags & DEV_REG_CACHE_DIRTY) != 0) {
         dev_cache_mark(s, index);
     }
-    if ((from->flags & DEV_REG_OBS_BUSY) != 0) { /* the call was ended as moved */
-        for (uint16_t i = 0; i < reg->n_obs; i++) {
-            if ((reg->obs[i].flags & (DEV_OBS_OWN | DEV_OBS_ON | DEV_OBS_ENDED)) == 0) {
-                reg->obs[i].flags |= DEV_OBS_WANT;
-            }
+    for (uint16_t i = 0; i < reg->n_obs; i++) { /* a call that was under way ended as moved */
+        if (reg->obs[i].flags == 0) {
+            reg->obs[i].flags = DEV_OBS_WANT;
         }
     }
     dev_reg_timer_start(s, reg);

@@ -488,6 +488,23 @@ START_TEST(a_notification_after_a_restart_brings_the_registration_back)
 }
 END_TEST
 
+START_TEST(an_observe_under_way_is_repeated_where_the_device_went)
+{
+    device_up();
+    ck_assert_int_eq(subscribe("/3303/0/5700", "sub-1"), DR_OK);
+    (void)next_call(0);
+    cx_peer_t q = rig_peer(1, "node-1");
+    ck_assert_uint_eq(rig_wait(rig_post(1, q, reg.location, NULL, NULL))->code, CX_CHANGED);
+    struct cx_call *call = next_call(1);
+    ck_assert_str_eq(fe_call_text(call), "GET 3303/0/5700 obs=0");
+    fe_call_answer(
+        rig.e[1], call,
+        FE_MSG(CX_CONTENT, .observe = FE_N(1), .ct = FE_N(0), .payload = "20.0", .len = 4));
+    ck_assert_str_eq(answer(0)->payload, "20.0");
+    ck_assert_int_eq(answer(0)->status, 200);
+}
+END_TEST
+
 START_TEST(not_observable_is_412)
 {
     device_up();
@@ -761,6 +778,7 @@ int main(void)
     tcase_add_test(tc, observations_are_created_again_after_a_register);
     tcase_add_test(tc, observations_move_with_the_device_and_outlive_a_restart);
     tcase_add_test(tc, a_notification_after_a_restart_brings_the_registration_back);
+    tcase_add_test(tc, an_observe_under_way_is_repeated_where_the_device_went);
     tcase_add_test(tc, not_observable_is_412);
     tcase_add_loop_test(tc, unsubscribing_cancels_on_the_device, 0, 2);
     tcase_add_loop_test(tc, unsubscribing_leaves_what_other_keys_have, 0, 2);
