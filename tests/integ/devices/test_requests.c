@@ -551,6 +551,7 @@ END_TEST
 START_TEST(unsubscribing_leaves_what_other_keys_have)
 {
     device_up();
+    sub_key = KEY;
     subscribed();
     sub_key = KEY + 1;
     ck_assert_int_eq(subscribe("/3303/0/5700", "sub-2"), DR_OK);
@@ -564,6 +565,8 @@ START_TEST(unsubscribing_leaves_what_other_keys_have)
     unsub_key = _i == 0 ? KEY + 1 : KEY;
     ck_assert_int_eq(unsubscribe("/3303/0/5700"), DR_OK);
     ck_assert_str_eq(fe_call_text(next_call(0)), "GET 3303/0/5700 obs=1");
+    sub_key = KEY; /* tests may share one process */
+    unsub_key = 0;
 }
 END_TEST
 
