@@ -76,8 +76,10 @@ enum camp_fail {
     CAMP_FAIL_TRANSIENT, /**< network, timeouts: again */
     CAMP_FAIL_DEVICE,    /**< storage, memory, battery, consent: again, slowly */
     CAMP_FAIL_REJECTED,  /**< signature, vendor, class, version: never again */
-    CAMP_FAIL_INSTALL,   /**< installed and failed, rolled back, silent: not again by itself */
+    CAMP_FAIL_INSTALL,   /**< installed and failed, rolled back: not again by itself */
+    CAMP_FAIL_SILENT,    /**< no word since it began to install */
     CAMP_FAIL_NO_OBJECT, /**< the device cannot be updated in this way */
+    CAMP_FAIL_COUNT,
 };
 
 /** What has been learnt of a device; members without their flag are unknown. */
