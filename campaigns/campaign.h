@@ -100,7 +100,7 @@ struct camp_config {
     struct db *db;
     struct dev_core *devices;
     /**
-     * Fill @p ret with what the manifest brings; on a reading thread.
+     * Fill @p ret with what the manifest brings; on a reading thread. NULL: there are none.
      * @retval DR_ERR_NOT_FOUND  no such manifest, or its image is gone
      * @retval DR_ERR_INVAL      it cannot be used
      */

@@ -555,7 +555,7 @@ dr_err_t camp_engine_new(const struct camp_config *config, struct camp_engine **
 {
     struct camp_engine *e = calloc(1, sizeof *e);
 
-    dr_assert(config != NULL && config->content != NULL && ret != NULL);
+    dr_assert(config != NULL && ret != NULL);
     if (e == NULL) {
         return DR_ERR_NOMEM;
     }

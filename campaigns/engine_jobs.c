@@ -211,6 +211,9 @@ static dr_err_t content_run(struct db_reader *r, struct db_read *read)
     struct camp_job *j = DR_CONTAINER_OF(read, struct camp_job, read);
     const struct camp_config *cfg = &j->c->e->cfg;
 
+    if (cfg->content == NULL) {
+        return DR_ERR_NOT_FOUND;
+    }
     return cfg->content(cfg->content_data, r, j->c->account, j->n_ids == 0 ? 0 : j->ids[0],
                         &j->content, &j->info);
 }

@@ -124,6 +124,7 @@ static const struct rest_routes *const all_routes[] = {
     &rest_v3_accounts_routes,
     &rest_v3_backup_routes,
     &rest_health_routes,
+    &rest_v3_update_campaigns_routes,
 };
 
 dr_err_t rest_new(const struct rest_config *config, struct rest **ret)

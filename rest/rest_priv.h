@@ -89,6 +89,7 @@ extern const struct rest_routes rest_v3_device_events_routes;
 extern const struct rest_routes rest_v3_api_keys_routes;
 extern const struct rest_routes rest_v3_accounts_routes;
 extern const struct rest_routes rest_v3_backup_routes;
+extern const struct rest_routes rest_v3_update_campaigns_routes;
 extern const struct rest_routes rest_v2_endpoints_routes;
 extern const struct rest_routes rest_v2_device_requests_routes;
 extern const struct rest_routes rest_v2_subscriptions_routes;

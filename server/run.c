@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/text.h"
+#include "campaigns/campaign.h"
 #include "coap/engine.h"
 #include "db/account.h"
 #include "db/db.h"
@@ -67,6 +68,7 @@ struct srv {
     unsigned n_shards;
     unsigned pending; /* shards that have not answered yet */
     struct dev_core *devices;
+    struct camp_engine *campaigns;
     struct rest *rest;
     int64_t
         account; /* the first one: owner of the configured authorities and of plain CoAP devices */
@@ -275,6 +277,16 @@ static dr_err_t make_devices(struct srv *s)
     return err == DR_OK ? dev_core_new(&config, &s->devices, s->reterr) : err;
 }
 
+static dr_err_t make_campaigns(struct srv *s)
+{
+    const struct camp_config config = {
+        .control = s->control,
+        .db = s->db,
+        .devices = s->devices,
+    };
+    return camp_engine_new(&config, &s->campaigns);
+}
+
 /* ---- on the loops ---- */
 
 static void stop_all(struct srv *s, dr_err_t err);
@@ -401,10 +413,23 @@ static void devices_started(void *data, dr_err_t err)
         stop_all(s, err);
         return;
     }
+    camp_engine_run(s->campaigns);
     s->pending = s->n_shards;
     for (unsigned i = 0; i < s->n_shards; i++) {
         loop_call_start(s->shards[i].loop, &s->shards[i].call, engine_start, engines_started);
     }
+}
+
+static void campaigns_loaded(void *data, dr_err_t err)
+{
+    struct srv *s = data;
+
+    if (err != DR_OK) {
+        dr_errinfo_set(s->reterr, "campaigns", 0, "cannot load: %s", dr_err_str(err));
+        stop_all(s, err);
+        return;
+    }
+    dev_core_start(s->devices, devices_started, s);
 }
 
 /* ---- stop ---- */
@@ -443,7 +468,7 @@ static void engines_stopped(struct loop_call *call, dr_err_t err)
     }
 }
 
-static void rest_closed(void *data)
+static void campaigns_stopped(void *data)
 {
     struct srv *s = data;
 
@@ -451,6 +476,13 @@ static void rest_closed(void *data)
     for (unsigned i = 0; i < s->n_shards; i++) {
         loop_call_start(s->shards[i].loop, &s->shards[i].call, engine_stop, engines_stopped);
     }
+}
+
+static void rest_closed(void *data)
+{
+    struct srv *s = data;
+
+    camp_engine_stop(s->campaigns, campaigns_stopped, s);
 }
 
 /* Begin to stop, once; @p err is why, DR_OK = asked to. */
@@ -537,6 +569,9 @@ static dr_err_t prepare(struct srv *s)
         err = make_devices(s);
     }
     if (err == DR_OK) {
+        err = make_campaigns(s);
+    }
+    if (err == DR_OK) {
         err = make_rest(s);
     }
     if (err == DR_OK) {
@@ -573,6 +608,7 @@ static void free_all(struct srv *s)
     }
     s->rest = rest_free(s->rest);
     s->db = db_close(s->db);
+    s->campaigns = camp_engine_free(s->campaigns);
     s->devices = dev_core_free(s->devices);
     if (s->control != NULL) {
         loop_signal_stop(&s->on_term);
@@ -632,7 +668,7 @@ int srv_run(struct srv_config *config,
         code = exit_of(err);
     }
     if (err == DR_OK) {
-        dev_core_start(s->devices, devices_started, s);
+        camp_engine_load(s->campaigns, campaigns_loaded, s);
         loop_run(s->control);
         code = s->exit_code;
     }
