@@ -245,7 +245,8 @@ static void report_merge(struct camp_report *to, const struct camp_report *from)
     if (from->version[0] != '\0') {
         memcpy(to->version, from->version, sizeof to->version);
     }
-    if (from->code[0] != '\0') {
+    bool outranked = to->has_result && !to->result_ok && !from->has_result;
+    if (from->code[0] != '\0' && !outranked) {
         memcpy(to->code, from->code, sizeof to->code);
     }
 }

@@ -298,7 +298,6 @@ static void attempt_failed(struct move *m, enum camp_fail fail, const char *code
     wait = wait > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : wait;
     enter(m, CAMP_RETRY_WAIT, code, reason);
     d->not_before = m->in->now_ms + wait + m->in->jitter_ms;
-    d->delivered = 0;
     d->registrations = 0;
 }
 
@@ -330,7 +329,7 @@ static bool back(struct move *m)
     struct db_campaign_device *d = &m->row->d;
     int64_t to = d->back_to, left = d->left_ms;
 
-    if (to < CAMP_DELIVERED && d->delivered == 0 && !m->in->slot_free) {
+    if (to < CAMP_DELIVERED && !m->in->slot_free) {
         op_clear(m);
         enter(m, CAMP_QUEUED, NULL, NULL);
         return false;
@@ -441,7 +440,8 @@ static void report_before(struct move *m, const struct camp_report *r)
     text_set(m->row->from_version, sizeof m->row->from_version, r->version);
     d->result0 = r->has_result ? r->result : 0;
     d->mech = m->in->mech;
-    if (busy && d->status == CAMP_DELIVERING) { /* a delivery of which the answer was lost */
+    if (busy && (d->status == CAMP_DELIVERING || d->delivered != 0)) {
+        /* with what it has from us: of an attempt before, or a delivery whose answer was lost */
         d->delivered = 1;
         op_clear(m);
         report_progress(m, r, true);
@@ -597,7 +597,7 @@ static void op_failed(struct move *m)
         enter(m, CAMP_SKIPPED, "SYS_118", in->reason);
         return;
     }
-    if (d->op == CAMP_OP_READ && d->delivered != 0) {
+    if (d->op == CAMP_OP_READ && d->status >= CAMP_DELIVERED) {
         op_clear(m); /* it does not tell: wait for what it says by itself */
         return;
     }
