@@ -4,7 +4,7 @@
  * (engine, devices' shard half), and the store's own. Start goes bottom up, stop top down:
  *
  *     lock, database, models, keys, sockets → loops → devices → engines → REST → ready
- *     REST closed → engines closed → devices written → loops joined → everything freed → database
+ *     REST closed → devices written → engines closed → loops joined → everything freed → database
  * closed
  */
 #include "server/run.h"
@@ -38,6 +38,7 @@
 #define SHARDS_MAX   64
 #define PEM_FILE_MAX (1024 * 1024)
 #define ADDRESS_MAX  80
+#define DRAIN_TURNS  16
 #define MIB          (1024ULL * 1024)
 
 struct srv;
@@ -434,13 +435,6 @@ static void campaigns_loaded(void *data, dr_err_t err)
 
 /* ---- stop ---- */
 
-static void control_done(void *data)
-{
-    struct srv *s = data;
-
-    loop_stop(s->control);
-}
-
 static void engine_closed(void *data)
 {
     loop_call_done(data, DR_OK);
@@ -464,11 +458,11 @@ static void engines_stopped(struct loop_call *call, dr_err_t err)
 
     (void)err;
     if (--s->pending == 0) {
-        dev_core_stop(s->devices, control_done, s);
+        loop_stop(s->control);
     }
 }
 
-static void campaigns_stopped(void *data)
+static void devices_stopped(void *data)
 {
     struct srv *s = data;
 
@@ -476,6 +470,13 @@ static void campaigns_stopped(void *data)
     for (unsigned i = 0; i < s->n_shards; i++) {
         loop_call_start(s->shards[i].loop, &s->shards[i].call, engine_stop, engines_stopped);
     }
+}
+
+static void campaigns_stopped(void *data)
+{
+    struct srv *s = data;
+
+    dev_core_stop(s->devices, devices_stopped, s);
 }
 
 static void rest_closed(void *data)
@@ -601,6 +602,14 @@ static void free_shard(struct shard *sh)
     }
 }
 
+/* Completions that the store posted while it closed still find what they belong to. */
+static void drain(struct loop *loop)
+{
+    for (unsigned i = 0; loop != NULL && i < DRAIN_TURNS; i++) {
+        loop_run_once(loop, false);
+    }
+}
+
 static void free_all(struct srv *s)
 {
     for (unsigned i = 0; i < s->n_shards; i++) {
@@ -608,6 +617,10 @@ static void free_all(struct srv *s)
     }
     s->rest = rest_free(s->rest);
     s->db = db_close(s->db);
+    drain(s->control);
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        drain(s->shards[i].loop);
+    }
     s->campaigns = camp_engine_free(s->campaigns);
     s->devices = dev_core_free(s->devices);
     if (s->control != NULL) {
