@@ -17,7 +17,7 @@
 #define FX_QUEUE_MAX 256
 #define FX_DGRAM_MAX 4096
 #define FX_DATA_MAX  16
-#define FX_SHORT_US  16000
+#define FX_SHORT_US  30000
 
 /* A datagram queue: one direction of the wire. */
 struct fx_wire {
