@@ -358,6 +358,7 @@ static dr_err_t make_rest(struct srv *s)
         .control = s->control,
         .db = s->db,
         .devices = s->devices,
+        .campaigns = s->campaigns,
         .data_dir = s->config->data,
         .version = PACKAGE_VERSION,
     };
