@@ -84,10 +84,11 @@ dr_err_t manifest_der_get_uint(struct dr_rd *rd, uint8_t tag, size_t octets, uin
         return DR_ERR_RANGE;
     }
     struct dr_rd num = dr_rd_bytes_of(b);
-    if (b.len == 9) {
-        dr_rd_skip(&num, 1); /* minimal, so this octet is zero */
-    } else if (b.len > 9) {
+    if (b.len > 9 || (b.len == 9 && b.p[0] != 0)) {
         return DR_ERR_RANGE;
+    }
+    if (b.len == 9) {
+        dr_rd_skip(&num, 1);
     }
     *ret = dr_rd_be(&num, dr_rd_left(&num));
     return DR_OK;
