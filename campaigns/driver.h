@@ -42,6 +42,7 @@ struct camp_content {
     bool has_digest;       /**< @c digest holds */
     uint8_t digest[32];    /**< SHA-256 of what is installed afterwards */
     char version[CAMP_VERSION_MAX + 1]; /**< as the device reports it afterwards; "" = not known */
+    bool version_is_time; /**< it is the timestamp of a manifest: only Pelion devices show that */
     char component[CAMP_COMPONENT_MAX + 1]; /**< "" = the main one */
     char vendor[33], class_id[33];          /**< hex without dashes, "" = not said */
     char urls[CAMP_URLS_MAX][CAMP_URL_MAX]; /**< for pull, best first: coaps, coap, https, http */

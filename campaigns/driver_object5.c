@@ -125,12 +125,13 @@ static void take_result(int64_t n, struct camp_report *r)
 /* The version of the package if the device shows it there, else that of the device. */
 static void take_version(const struct camp_content *c, const char *text, struct camp_report *r)
 {
-    bool same = c->version[0] != '\0' && strcmp(text, c->version) == 0;
+    bool known = c->version[0] != '\0' && !c->version_is_time;
+    bool same = known && strcmp(text, c->version) == 0;
 
     if (r->version[0] == '\0' || same) {
         (void)snprintf(r->version, sizeof r->version, "%.*s", CAMP_VERSION_MAX, text);
     }
-    if (c->version[0] != '\0') {
+    if (known) {
         r->has_target = true;
         r->at_target = r->at_target || same;
     }

@@ -120,10 +120,11 @@ size_t camp_conds_unpack(char *text, struct db_cond *conds, const char **values,
     while (*at != '\0' && n < DB_CONDS_MAX) {
         char *record = cut(&at, RECORD);
         char *field = cut(&record, UNIT);
+        bool any = strchr(record, UNIT) != NULL;
         char *op = cut(&record, UNIT);
         conds[n] = (struct db_cond){
             .field = field, .op = (enum db_op)(op[0] - '0'), .values = values + used};
-        while (used < max_values) {
+        while (any && used < max_values) {
             bool last = strchr(record, UNIT) == NULL;
             values[used++] = cut(&record, UNIT);
             conds[n].n_values++;
