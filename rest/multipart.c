@@ -42,11 +42,13 @@ static bool param_next(const char **text, const char **ret_name, size_t *ret_nam
     const char *p = *text + strspn(*text, " \t;");
     size_t n = 0;
 
+    size_t name_len = token_len(p);
+
     *ret_name = p;
-    *ret_name_len = token_len(p);
-    p += *ret_name_len;
+    *ret_name_len = name_len;
+    p += name_len;
     p += strspn(p, " \t");
-    if (*ret_name_len == 0 || *p != '=') {
+    if (name_len == 0 || *p != '=') {
         return false;
     }
     p++;
