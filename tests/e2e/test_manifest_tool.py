@@ -247,7 +247,8 @@ def upstream():
         VENV.parent.mkdir(parents=True, exist_ok=True)
         try:
             subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True, capture_output=True, timeout=120)
-            subprocess.run([str(VENV / "bin" / "pip"), "install", "--quiet", "manifest-tool"], check=True,
+            subprocess.run([str(VENV / "bin" / "pip"), "install", "--quiet", "--retries", "1", "--timeout", "15",
+                            "manifest-tool"], check=True,
                            capture_output=True, timeout=300)
         except (subprocess.SubprocessError, OSError) as why:
             shutil.rmtree(VENV, ignore_errors=True)
