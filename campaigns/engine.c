@@ -143,6 +143,9 @@ static void stepped(struct camp *c, dr_err_t err)
         camp_drive(c);
         return;
     }
+    if (err == DR_ERR_BUSY) {
+        return; /* what is being written comes back here */
+    }
     if (err == DR_ERR_STALE) {
         DR_LOG_LIMITED(DR_LOG_ERROR, "campaigns", 1, "a campaign was changed behind the engine");
     } else {
@@ -410,6 +413,36 @@ static void drive_admit(struct camp *c)
                      admitted));
 }
 
+static void scanned(struct camp *c, dr_err_t err)
+{
+    c->scanning = err == DR_ERR_AGAIN;
+    if (err == DR_OK) {
+        c->scan_at = camp_now(c->e) + CAMP_LOOK_AGAIN_MS;
+    }
+    stepped(c, err);
+}
+
+/* Devices that match by now, devices that are gone. True: a job was begun. */
+static bool drive_look(struct camp *c)
+{
+    int64_t now = camp_now(c->e);
+
+    if (c->orphans_at == 0 || c->scan_at == 0) {
+        c->orphans_at = now + CAMP_LOOK_AGAIN_MS;
+        c->scan_at = now + CAMP_LOOK_AGAIN_MS;
+    }
+    if (now >= c->orphans_at) {
+        c->orphans_at = now + CAMP_LOOK_AGAIN_MS;
+        begun(camp_orphans_end(c, stepped));
+        return true;
+    }
+    if (c->text.row.strategy == CAMP_CONTINUOUS && c->has_content && now >= c->scan_at) {
+        begun(camp_copy(c, scanned));
+        return true;
+    }
+    return false;
+}
+
 static void drive_active(struct camp *c)
 {
     struct db_campaign row = c->text.row;
@@ -422,7 +455,7 @@ static void drive_active(struct camp *c)
         begun(camp_tally_load(c, stepped));
         return;
     }
-    if (drive_waves(c) || drive_end(c)) {
+    if (drive_waves(c) || drive_end(c) || drive_look(c)) {
         return;
     }
     struct camp_tally t = sum(c);

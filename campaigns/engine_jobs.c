@@ -69,8 +69,9 @@ struct camp_job {
     /* content */
     struct camp_content content;
     struct dr_errinfo info;
-    /* tally */
+    /* tally: of all rows; copy: of the new ones */
     struct camp_tally tally[CAMP_WAVES_MAX];
+    int64_t fill[CAMP_WAVES_MAX]; /* copy: devices of each wave before it */
     /* rows */
     struct camp_row *rows; /* owned */
     size_t n_rows, cap_rows;
@@ -279,7 +280,9 @@ static void tally_done(struct db_read *read, dr_err_t err)
     {
         moving = moving || DR_CONTAINER_OF(it, struct camp_dev, node)->writing;
     }
-    if (err == DR_OK && !moving) { /* else it may be of before or after: again later */
+    if (err == DR_OK && moving) {
+        err = DR_ERR_BUSY; /* it may be of before or after: again when that is written */
+    } else if (err == DR_OK) {
         memcpy(c->tally, j->tally, sizeof c->tally);
         c->tallied = true;
     }
@@ -438,6 +441,46 @@ dr_err_t camp_admit(struct camp *c, uint32_t budget, int64_t wave, camp_then *th
     return job_read(j, admit_run, admit_done);
 }
 
+/* ---- devices that are gone ---- */
+
+static dr_err_t orphans_run(struct db_reader *r, struct db_read *read)
+{
+    struct camp_job *j = DR_CONTAINER_OF(read, struct camp_job, read);
+
+    return db_campaign_device_orphans(r, j->campaign, CAMP_STATUS_UNFINISHED_FIRST,
+                                      CAMP_STATUS_UNFINISHED_LAST, CAMP_COPY_BATCH, row_take, j);
+}
+
+static void orphans_done(struct db_read *read, dr_err_t err)
+{
+    struct camp_job *j = DR_CONTAINER_OF(read, struct camp_job, read);
+    struct camp *c = j->c;
+
+    for (size_t i = 0; err == DR_OK && i < j->n_rows; i++) {
+        struct camp_dev *d = row_adopt(c, &j->rows[i]);
+        if (d == NULL) {
+            err = DR_ERR_NOMEM;
+            break;
+        }
+        camp_dev_news(d, CAMP_NEWS_REMOVED);
+        if (!d->writing && d->row.d.watch == 0 && !d->write_again && !d->asking) {
+            camp_dev_free(d); /* the store refused */
+        }
+    }
+    job_end(j, err);
+}
+
+dr_err_t camp_orphans_end(struct camp *c, camp_then *then)
+{
+    struct camp_job *j = job_new(c, then);
+
+    if (j == NULL) {
+        return DR_ERR_NOMEM;
+    }
+    j->campaign = c->id;
+    return job_read(j, orphans_run, orphans_done);
+}
+
 /* ---- the end of what waits ---- */
 
 static dr_err_t end_run(struct db_writer *w, struct db_job *job)
@@ -521,7 +564,7 @@ static dr_err_t copy_one(struct db_writer *w, struct camp_job *j, int64_t device
     struct camp_policy policy = {0};
     struct camp_input in = {.kind = CAMP_IN_SKIP, .now_ms = j->now_ms};
     int64_t other = 0;
-    bool fresh = false;
+    bool fresh = false, clash = false;
     dr_err_t err = db_device_get(db_writer_reader(w), c->account, device, copy_look, &kind);
 
     if (err == DR_OK) {
@@ -550,11 +593,13 @@ static dr_err_t copy_one(struct db_writer *w, struct camp_job *j, int64_t device
     } else if (other != 0 && j->text.row.conflict == CAMP_CONFLICT_SKIP) {
         in.code = "SYS_121";
         (void)camp_machine(&policy, &in, &row);
-        j->conflicts++;
+        clash = true;
     }
     err = db_campaign_device_insert(w, &row.d, &fresh);
     if (err == DR_OK && fresh) {
+        j->conflicts += clash;
         j->tally[row.d.wave].total++;
+        j->tally[row.d.wave].by_status[row.d.status]++;
         fill[row.d.wave]++;
     }
     return err;
@@ -570,8 +615,8 @@ static dr_err_t copy_run(struct db_writer *w, struct db_job *job)
     int64_t fill[CAMP_WAVES_MAX], total = 0;
 
     for (size_t i = 0; i < CAMP_WAVES_MAX; i++) {
-        j->tally[i] = c->tally[i];
-        fill[i] = c->tally[i].total;
+        j->tally[i] = (struct camp_tally){0};
+        fill[i] = j->fill[i];
         total += fill[i];
     }
     j->n_ids = 0;
@@ -609,10 +654,13 @@ static void copy_done(struct db_job *job, dr_err_t err)
         camp_text_fini(&c->text);
         c->text = j->text;
         j->text = (struct camp_text){0};
-        memcpy(c->tally, j->tally, sizeof c->tally);
+        for (size_t i = 0; i < CAMP_WAVES_MAX; i++) {
+            c->tally[i].total += j->tally[i].total;
+            c->tally[i].by_status[CAMP_QUEUED] += j->tally[i].by_status[CAMP_QUEUED];
+            c->tally[i].by_status[CAMP_SKIPPED] += j->tally[i].by_status[CAMP_SKIPPED];
+        }
         err = j->last ? DR_OK : DR_ERR_AGAIN;
         c->conflicts += j->conflicts;
-        c->tallied = false;
     }
     job_end(j, err);
 }
@@ -626,9 +674,17 @@ dr_err_t camp_copy(struct camp *c, camp_then *then)
         free(j);
         return err;
     }
-    j->text.row.state = CAMP_STATE_DEVICECOPY;
+    if (j->text.row.phase == CAMP_STARTING) {
+        j->text.row.state = CAMP_STATE_DEVICECOPY;
+    } else if (!c->scanning) { /* from the first device on again */
+        c->scanning = true;
+        c->text.row.copied_to = 0;
+    }
     j->text.row.updated_at = camp_wall(c->e);
     j->now_ms = camp_now(c->e);
+    for (size_t i = 0; i < CAMP_WAVES_MAX; i++) {
+        j->fill[i] = c->tally[i].total;
+    }
     for (size_t i = 0; i < CAMP_COPY_BATCH; i++) {
         j->row_ids[i] = dr_id_new(&c->e->ids);
     }

@@ -22,6 +22,7 @@
 #define CAMP_COPY_BATCH         500
 #define CAMP_STORE_AGAIN_MS     1000
 #define CAMP_CONTENT_AGAIN_MS   30000
+#define CAMP_LOOK_AGAIN_MS      60000
 #define CAMP_END_DEFAULT_MS     (30LL * 86400 * 1000)
 
 /** A campaign row with its texts. */
@@ -103,8 +104,10 @@ struct camp {
     bool ready_none; /**< the last look found no device that could begin */
     bool admitting;
     bool cancelled, cancelled_hard; /**< what is in memory has been told */
-    int64_t orphans_at;             /**< when rows of deleted devices are looked for again */
-    int64_t conflicts;              /**< devices of the snapshot that another campaign has */
+    int64_t scan_at;                /**< when devices are looked for that match by now */
+    bool scanning;
+    int64_t orphans_at; /**< when rows of deleted devices are looked for again */
+    int64_t conflicts;  /**< devices of the snapshot that another campaign has */
     struct camp_rate rate;
     struct camp_action *actions; /**< waiting, in order */
     int64_t load_after;
@@ -163,6 +166,8 @@ DR_CHECK dr_err_t camp_devs_load(struct camp *c, camp_then *then);
 DR_CHECK dr_err_t camp_copy(struct camp *c, camp_then *then);
 /** Begin with devices that are ready. */
 DR_CHECK dr_err_t camp_admit(struct camp *c, uint32_t budget, int64_t wave, camp_then *then);
+/** End rows of devices that were deleted. */
+DR_CHECK dr_err_t camp_orphans_end(struct camp *c, camp_then *then);
 /** End rows that wait, CAMP_COPY_BATCH at a time; DR_ERR_AGAIN in @p then: there is more. */
 DR_CHECK dr_err_t camp_queue_end(struct camp *c, enum camp_in how, camp_then *then);
 

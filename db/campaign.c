@@ -422,6 +422,21 @@ dr_err_t db_campaign_device_with(struct db_reader *r, int64_t campaign, int64_t 
     return device_rows(&q, fn, data, NULL);
 }
 
+dr_err_t db_campaign_device_orphans(struct db_reader *r, int64_t campaign, int64_t first,
+                                    int64_t last, uint32_t limit, db_campaign_device_fn *fn,
+                                    void *data)
+{
+    dr_assert(r != NULL && fn != NULL);
+    struct conn_q q = conn_q(
+        r, DEVICE_SELECT "WHERE campaign = ? AND status BETWEEN ? AND ? AND NOT EXISTS (SELECT 1"
+                         " FROM device WHERE device.id = campaign_device.device) LIMIT ?");
+    conn_put_int(&q, campaign);
+    conn_put_int(&q, first);
+    conn_put_int(&q, last);
+    conn_put_int(&q, limit);
+    return device_rows(&q, fn, data, NULL);
+}
+
 dr_err_t db_campaign_device_other(struct db_reader *r, int64_t campaign, int64_t device,
                                   const char *component, int64_t first, int64_t last, int64_t *ret)
 {

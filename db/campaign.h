@@ -208,6 +208,10 @@ DR_CHECK dr_err_t db_campaign_device_ready(struct db_reader *r, int64_t campaign
 /** Rows with @p status by id: for bulk changes. */
 DR_CHECK dr_err_t db_campaign_device_with(struct db_reader *r, int64_t campaign, int64_t status,
                                           uint32_t limit, db_campaign_device_fn *fn, void *data);
+/** Rows with status in first..last whose device does not exist any more. */
+DR_CHECK dr_err_t db_campaign_device_orphans(struct db_reader *r, int64_t campaign, int64_t first,
+                                             int64_t last, uint32_t limit,
+                                             db_campaign_device_fn *fn, void *data);
 /** The unfinished row (status in first..last) of the device and component in another campaign.
  * @param ret  its campaign, 0 = none */
 DR_CHECK dr_err_t db_campaign_device_other(struct db_reader *r, int64_t campaign, int64_t device,

@@ -291,6 +291,46 @@ START_TEST(approval_and_time_come_first)
 }
 END_TEST
 
+START_TEST(a_deleted_device_does_not_keep_it_open)
+{
+    int64_t id = world_campaign(NULL, NULL, 0);
+
+    world_deregister(&world_dev[0]);
+    world_dev[1].manner = WORLD_FOREVER;
+    started(id);
+    world_run(10);
+    world_delete(&world_dev[0]);
+    world_delete(&world_dev[1]);
+    ck_assert(world_until(id, CAMP_STOPPED, 150));
+    ck_assert_int_eq(world_count(id, CAMP_REMOVED), 2);
+    ck_assert_int_eq(world_count(id, CAMP_SUCCEEDED), 1);
+}
+END_TEST
+
+static void continuous(struct db_campaign *row)
+{
+    row->strategy = CAMP_CONTINUOUS;
+}
+
+START_TEST(a_continuous_campaign_takes_who_comes_later)
+{
+    int64_t id = world_campaign(continuous, NULL, 0);
+
+    started(id);
+    world_run(40);
+    ck_assert_int_eq(world_count(id, CAMP_SUCCEEDED), 3);
+    ck_assert_int_eq(world_row(id).phase, CAMP_ACTIVE);
+    (void)world_add();
+    world_restart();
+    world_run(120);
+    ck_assert_int_eq(world_count(id, CAMP_SUCCEEDED), 4);
+    ck_assert_int_eq(world_row(id).phase, CAMP_ACTIVE);
+    ck_assert_int_eq(world_dev[0].delivered, 1);
+    ck_assert_int_eq(world_do(CAMP_DO_STOP, id), DR_OK);
+    ck_assert(world_until(id, CAMP_STOPPED, 10));
+}
+END_TEST
+
 /* ---- many ---- */
 
 static void setup_many(void)
@@ -501,6 +541,8 @@ int main(void)
     tcase_add_test(tc, a_hard_stop_ends_all);
     tcase_add_test(tc, a_campaign_without_its_manifest_ends_at_once);
     tcase_add_test(tc, approval_and_time_come_first);
+    tcase_add_test(tc, a_deleted_device_does_not_keep_it_open);
+    tcase_add_test(tc, a_continuous_campaign_takes_who_comes_later);
     tc = add_case(s, "object 5");
     tcase_add_checked_fixture(tc, setup_object5, world_close);
     tcase_add_test(tc, object_5_is_pulled_executed_and_checked);

@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "db/account.h"
 #include "db/db.h"
+#include "db/device.h"
 #include "db/registration.h"
 
 struct world_device world_dev[WORLD_DEVICES_MAX];
@@ -342,6 +343,35 @@ void world_register(struct world_device *d)
     state_event(d, DEV_EVENT_REGISTERED);
 }
 
+static dr_err_t delete_run(struct db_writer *w, void *data)
+{
+    return db_device_delete(w, world_account, ((struct world_device *)data)->id);
+}
+
+void world_delete(struct world_device *d)
+{
+    write_now(delete_run, d);
+    d->registered = false;
+    state_event(d, DEV_EVENT_DEREGISTERED);
+}
+
+static struct world_device *add(bool object5)
+{
+    struct world_device *d = &world_dev[n_devices++];
+
+    *d = (struct world_device){.id = dr_id_new(&ids), .object5 = object5};
+    d->result = object5 ? 0 : -1;
+    d->state = object5 ? 0 : 1;
+    (void)snprintf(d->version, sizeof d->version, "1.0.0");
+    world_register(d);
+    return d;
+}
+
+struct world_device *world_add(void)
+{
+    return add(world_dev[0].object5);
+}
+
 struct gone {
     int64_t device, generation;
 };
@@ -551,14 +581,10 @@ void world_open(int n, bool object5)
     world_ms = 1700000000000;
     world_requests = world_in_flight_max = 0;
     world_no_content = false;
-    n_devices = n;
+    n_devices = 0;
     write_now(seed, NULL);
     for (int i = 0; i < n; i++) {
-        world_dev[i] = (struct world_device){.id = dr_id_new(&ids), .object5 = object5};
-        world_dev[i].result = object5 ? 0 : -1;
-        world_dev[i].state = object5 ? 0 : 1;
-        (void)snprintf(world_dev[i].version, sizeof world_dev[i].version, "1.0.0");
-        world_register(&world_dev[i]);
+        (void)add(object5);
     }
     engine_begin();
     commits0 = 0;

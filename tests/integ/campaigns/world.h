@@ -60,6 +60,10 @@ void world_run(int seconds);
 bool world_until(int64_t campaign, int64_t phase, int seconds);
 void world_register(struct world_device *d);
 void world_deregister(struct world_device *d);
+/** Its row goes. */
+void world_delete(struct world_device *d);
+/** One more device. */
+struct world_device *world_add(void);
 
 /** Make a campaign; @p change may be NULL. */
 int64_t world_campaign(void (*change)(struct db_campaign *row),
