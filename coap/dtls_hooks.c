@@ -138,7 +138,7 @@ static int ticket_write(SSL *ssl, void *arg)
     dr_wr_u64(&wr, (uint64_t)hs->id.credential);
     dr_wr_u32(&wr, hs->id.version);
     dr_wr_u64(&wr, hs->tag);
-    dr_wr_put_str(&wr, hs->name);
+    dr_wr_put_str(&wr, hs->identity); /* the claim: it is asked about again */
     return dr_wr_ok(&wr) &&
            SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), out, dr_wr_len(&wr)) == 1;
 }

@@ -186,7 +186,11 @@ static void answer(struct dtls_handshake *hs, bool yes, const struct cx_identity
     if (yes) {
         hs->id = *id;
         hs->id.kind = kind;
-        memcpy(hs->name, hs->identity, sizeof hs->name);
+        /* what the credential stands for, when the owner knows that; else what was claimed */
+        const char *name = id->name == NULL ? hs->identity : id->name;
+        size_t len = strnlen(name, sizeof hs->name - 1);
+        memmove(hs->name, name, len);
+        hs->name[len] = '\0';
     }
     hs->id.name = hs->name;
 }

@@ -51,8 +51,8 @@ struct cx_identity {
     int64_t credential; /**< id of the PSK row or of the trust anchor */
     uint32_t
         version; /**< credential version; a later one in the store makes this association stale */
-    const char *name; /**< PSK identity, or the CN of the certificate; NUL-terminated; borrowed from
-                         the peer */
+    const char *name; /**< what the owner answered, by default PSK identity or CN; NUL-terminated;
+                         borrowed from the peer */
 };
 
 enum cx_gone {

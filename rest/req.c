@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -446,6 +447,10 @@ void *rest_req_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
     id_make(req->id);
     req->begin_us = dr_mono_us();
     req->parse_err = rest_target_parse(uri, &req->arena, &req->target);
+    if (req->parse_err == DR_ERR_TOO_LARGE && req->conn != NULL) {
+        /* so many arguments may be too many for the parser, too: then it goes silent */
+        req->conn->deadline_ms = loop_now_ms(http->loop) + 1;
+    }
     dr_list_push_back(&http->reqs, &req->node);
     http->stats.requests++;
     return req;
@@ -629,11 +634,38 @@ static enum MHD_Result head_done(struct rest_req *req)
     return body_begin(req);
 }
 
-static enum MHD_Result head(struct rest_req *req, const char *method)
+static enum MHD_Result length_seen(void *cls, enum MHD_ValueKind kind, const char *key,
+                                   const char *value)
+{
+    unsigned *n = cls;
+    (void)kind;
+    (void)value;
+
+    *n += strcasecmp(key, "Content-Length") == 0;
+    return MHD_YES;
+}
+
+/* Two lengths, or no host: others on the way may have understood something else. */
+static bool framing_ok(const struct rest_req *req, const char *version)
+{
+    unsigned lengths = 0;
+
+    (void)MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, length_seen, &lengths);
+    return lengths + (rest_req_header(req, "Transfer-Encoding") != NULL) <= 1 &&
+           (strcmp(version, "HTTP/1.1") != 0 || rest_req_header(req, "Host") != NULL);
+}
+
+static enum MHD_Result head(struct rest_req *req, const char *method, const char *version)
 {
     struct rest_http *http = http_of(req);
 
     req->in_handler = true;
+    if (!framing_ok(req, version)) {
+        rest_answer_error(req, 400, NULL, "the request is ambiguous");
+        rest_answer_header(req, "Connection", "close");
+        req->in_handler = false;
+        return queue(req);
+    }
     route(req, method);
     bool decided = true;
     if (req->response == NULL && req->match.route->role != REST_OPEN) {
@@ -729,14 +761,13 @@ enum MHD_Result rest_req_access(void *cls, struct MHD_Connection *mhd, const cha
     (void)cls;
     (void)mhd;
     (void)url;
-    (void)version;
 
     if (req == NULL || req->conn == NULL) {
         return MHD_NO;
     }
     switch ((enum phase)req->phase) {
     case PHASE_HEAD:
-        return head(req, method);
+        return head(req, method, version);
     case PHASE_AUTH:
         return head_done(req);
     case PHASE_OPEN:

@@ -154,7 +154,7 @@ static void look(struct fx_end *e);
 void fx_answer(struct fx_end *e)
 {
     const struct cx_identity id = {
-        .account = 7, .credential = 42, .version = e->version, .name = e->name};
+        .account = 7, .credential = 42, .version = e->version, .name = e->answer_name};
 
     if (dtls_handshake_state(e->hs) == DTLS_HS_ASK_PSK) {
         e->psk_asked++;

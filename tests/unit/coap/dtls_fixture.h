@@ -81,6 +81,7 @@ struct fx_end {
 
     /* credentials: what a server's owner knows, what a client uses */
     const char *psk_identity;
+    const char *answer_name; /* what the owner makes of it; NULL = what was claimed */
     uint8_t psk_key[32];
     size_t psk_len;
     uint32_t version;

@@ -651,6 +651,22 @@ START_TEST(a_ticket_resumes)
 }
 END_TEST
 
+START_TEST(the_owner_says_whom_a_credential_stands_for)
+{
+    struct fx_net *n = ticket_net(_i);
+
+    n->b->answer_name = "node-7";
+    fx_start(n->a);
+    must_be_up(n, 10);
+    ck_assert_str_eq(n->b->id.name, "node-7");
+    again(n);
+    must_be_up(n, 10);
+    ck_assert(n->b->resumed); /* it was asked by the claimed identity */
+    ck_assert_str_eq(n->b->id.name, "node-7");
+    fx_net_free(n);
+}
+END_TEST
+
 START_TEST(a_ticket_of_an_older_credential_is_refused)
 {
     struct fx_net *n = ticket_net(_i);
@@ -861,6 +877,7 @@ int main(void)
     tcase_add_test(t, data_right_behind_the_finished_is_ours);
     t = tcase(s, "tickets");
     tcase_add_loop_test(t, a_ticket_resumes, 0, 4);
+    tcase_add_loop_test(t, the_owner_says_whom_a_credential_stands_for, 0, 4);
     tcase_add_loop_test(t, a_ticket_of_an_older_credential_is_refused, 0, 4);
     tcase_add_loop_test(t, a_ticket_of_a_deleted_credential_is_refused, 0, 4);
     tcase_add_loop_test(t, a_ticket_of_another_key_means_a_full_handshake, 0, 4);
