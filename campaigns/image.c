@@ -349,6 +349,22 @@ static void removal_done(struct loop_work *work, dr_err_t err)
     camp_images_release(images);
 }
 
+void camp_images_remove(struct camp_images *images, int64_t id, const char *ending)
+{
+    struct removal *x = calloc(1, sizeof *x);
+
+    if (x == NULL) {
+        return;
+    }
+    x->images = images;
+    camp_file_name(id, ending, x->name);
+    if (loop_work_start(images->loop, &x->work, removal_run, removal_done) != DR_OK) {
+        free(x);
+        return;
+    }
+    images->pending++;
+}
+
 void camp_image_forget(struct camp_images *images, int64_t id)
 {
     dr_assert(images != NULL);
@@ -361,17 +377,7 @@ void camp_image_forget(struct camp_images *images, int64_t id)
             slot_free(s);
         }
     }
-    struct removal *x = calloc(1, sizeof *x);
-    if (x == NULL) {
-        return;
-    }
-    x->images = images;
-    camp_file_name(id, "", x->name);
-    if (loop_work_start(images->loop, &x->work, removal_run, removal_done) != DR_OK) {
-        free(x);
-        return;
-    }
-    images->pending++;
+    camp_images_remove(images, id, "");
 }
 
 /* ---- the sweep at the start ---- */

@@ -31,5 +31,7 @@ struct camp_images {
 };
 
 void camp_file_name(int64_t id, const char *ending, char out[CAMP_FILE_NAME_MAX + 1]);
+/** Unlink in the pool; what stays is swept at the next start. */
+void camp_images_remove(struct camp_images *images, int64_t id, const char *ending);
 /** One operation less; may be the last one that stop waits for. */
 void camp_images_release(struct camp_images *images);

@@ -356,6 +356,19 @@ void rest_answer_file(struct rest_req *req, int fd, uint64_t size, const char *t
     answer(req, 200, type, r);
 }
 
+void rest_answer_part(struct rest_req *req, int status, int fd, uint64_t at, uint64_t len,
+                      const char *type)
+{
+    dr_assert(req != NULL && fd >= 0);
+    struct MHD_Response *r = MHD_create_response_from_fd_at_offset64(len, fd, at);
+
+    req->file_size = len;
+    if (r == NULL) {
+        (void)close(fd);
+    }
+    answer(req, status, type, r);
+}
+
 static void upgrade_ready(void *cls, struct MHD_Connection *mhd, void *con_cls,
                           const char *extra_in, size_t extra_in_size, MHD_socket sock,
                           struct MHD_UpgradeResponseHandle *urh)

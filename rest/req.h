@@ -141,6 +141,10 @@ void rest_answer_err(struct rest_req *req, dr_err_t err);
 /** The @p size bytes of @p fd from its start; the descriptor is taken. */
 void rest_answer_file(struct rest_req *req, int fd, uint64_t size, const char *type);
 
+/** @p len bytes of @p fd from @p at on; the descriptor is taken. */
+void rest_answer_part(struct rest_req *req, int status, int fd, uint64_t at, uint64_t len,
+                      const char *type);
+
 /** 200 with the body of @p type that may be kept as @p cache_control says. */
 void rest_answer_cached(struct rest_req *req, const char *type, struct dr_dynbuf *body,
                         const char *cache_control);

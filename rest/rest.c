@@ -125,6 +125,9 @@ static const struct rest_routes *const all_routes[] = {
     &rest_v3_backup_routes,
     &rest_health_routes,
     &rest_v3_update_campaigns_routes,
+    &rest_v3_upload_jobs_routes,
+    &rest_v3_firmware_images_routes,
+    &rest_v3_firmware_manifests_routes,
 };
 
 dr_err_t rest_new(const struct rest_config *config, struct rest **ret)
@@ -139,6 +142,7 @@ dr_err_t rest_new(const struct rest_config *config, struct rest **ret)
     rest->db = config->db;
     rest->devices = config->devices;
     dr_list_init(&rest->waits);
+    dr_list_init(&rest->uploads);
     dr_hash_key_init(&rest->hash_key);
     dr_err_t err = dr_idgen_init(&rest->ids, NULL, NULL);
     if (err != DR_OK) {

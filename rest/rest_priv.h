@@ -46,6 +46,7 @@ struct rest {
     struct rest_hub *hub;
     struct dr_list waits; /**< struct rest_wait */
     uint32_t n_waits;
+    struct dr_list uploads; /**< jobs that get a chunk just now (v3_upload_jobs.c) */
     bool backup_running;
     unsigned closing; /**< parts still open */
     struct loop_msg close_msg;
@@ -89,6 +90,9 @@ extern const struct rest_routes rest_v3_device_events_routes;
 extern const struct rest_routes rest_v3_api_keys_routes;
 extern const struct rest_routes rest_v3_accounts_routes;
 extern const struct rest_routes rest_v3_backup_routes;
+extern const struct rest_routes rest_v3_firmware_images_routes;
+extern const struct rest_routes rest_v3_firmware_manifests_routes;
+extern const struct rest_routes rest_v3_upload_jobs_routes;
 extern const struct rest_routes rest_v3_update_campaigns_routes;
 extern const struct rest_routes rest_v2_endpoints_routes;
 extern const struct rest_routes rest_v2_device_requests_routes;

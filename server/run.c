@@ -24,6 +24,8 @@
 #include "base/loop.h"
 #include "base/text.h"
 #include "campaigns/campaign.h"
+#include "campaigns/content.h"
+#include "campaigns/image.h"
 #include "coap/engine.h"
 #include "db/account.h"
 #include "db/db.h"
@@ -70,6 +72,7 @@ struct srv {
     unsigned pending; /* shards that have not answered yet */
     struct dev_core *devices;
     struct camp_engine *campaigns;
+    struct camp_images *images;
     struct rest *rest;
     int64_t
         account; /* the first one: owner of the configured authorities and of plain CoAP devices */
@@ -280,10 +283,27 @@ static dr_err_t make_devices(struct srv *s)
 
 static dr_err_t make_campaigns(struct srv *s)
 {
+    char dir[SRV_PATH_MAX];
+    dr_err_t err = srv_path(dir, s->config->data, "images");
+
+    if (err == DR_OK) {
+        const struct camp_images_config images = {
+            .control = s->control,
+            .db = s->db,
+            .dir = dir,
+            .free_min_bytes = s->config->disk_min_free_mb * MIB,
+        };
+        err = camp_images_new(&images, &s->images, s->reterr);
+    }
+    if (err != DR_OK) {
+        return err;
+    }
     const struct camp_config config = {
         .control = s->control,
         .db = s->db,
         .devices = s->devices,
+        .content = camp_content_read,
+        .content_data = s->images,
     };
     return camp_engine_new(&config, &s->campaigns);
 }
@@ -360,6 +380,8 @@ static dr_err_t make_rest(struct srv *s)
         .devices = s->devices,
         .campaigns = s->campaigns,
         .data_dir = s->config->data,
+        .images = s->images,
+        .campaigns = s->campaigns,
         .version = PACKAGE_VERSION,
     };
     return rest_new(&config, &s->rest);
@@ -473,11 +495,18 @@ static void devices_stopped(void *data)
     }
 }
 
-static void campaigns_stopped(void *data)
+static void images_stopped(void *data)
 {
     struct srv *s = data;
 
     dev_core_stop(s->devices, devices_stopped, s);
+}
+
+static void campaigns_stopped(void *data)
+{
+    struct srv *s = data;
+
+    camp_images_stop(s->images, images_stopped, s);
 }
 
 static void rest_closed(void *data)
@@ -623,6 +652,7 @@ static void free_all(struct srv *s)
         drain(s->shards[i].loop);
     }
     s->campaigns = camp_engine_free(s->campaigns);
+    s->images = camp_images_free(s->images);
     s->devices = dev_core_free(s->devices);
     if (s->control != NULL) {
         loop_signal_stop(&s->on_term);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "campaigns/content.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "campaigns/image_priv.h"
+#include "manifest/key.h"
+
+struct taking {
+    struct camp_content *c;
+    char payload[DB_DIGEST_LEN + 1];
+    int64_t image; /* 0 = none here */
+    char sha256[DB_DIGEST_LEN + 1];
+    uint64_t size;
+};
+
+static void text_copy(char *to, size_t size, const char *from)
+{
+    (void)snprintf(to, size, "%s", strlen(from) < size ? from : "");
+}
+
+static dr_err_t copy(struct dr_bytes in, struct dr_bytes *ret)
+{
+    uint8_t *p = malloc(in.len + 1);
+
+    if (p == NULL) {
+        return DR_ERR_NOMEM;
+    }
+    if (in.len != 0) {
+        memcpy(p, in.p, in.len);
+    }
+    *ret = dr_bytes_of(p, in.len);
+    return DR_OK;
+}
+
+static dr_err_t manifest_take(void *data, const struct db_manifest *row)
+{
+    struct taking *t = data;
+    struct camp_content *c = t->c;
+    const char *digest =
+        row->installed_digest[0] != '\0' ? row->installed_digest : row->payload_digest;
+
+    c->manifest = row->id;
+    c->size = (uint64_t)row->payload_size;
+    c->has_digest =
+        strlen(digest) == DB_DIGEST_LEN &&
+        dr_hex_decode(digest, DB_DIGEST_LEN, c->digest, sizeof c->digest, NULL) == DR_OK;
+    text_copy(c->version, sizeof c->version, row->version);
+    text_copy(c->component, sizeof c->component,
+              strcmp(row->component, "MAIN") == 0 ? "" : row->component);
+    text_copy(c->vendor, sizeof c->vendor, row->vendor);
+    text_copy(c->class_id, sizeof c->class_id, row->class_id);
+    text_copy(t->payload, sizeof t->payload, row->payload_digest);
+    if (row->payload_url[0] != '\0' && strlen(row->payload_url) < CAMP_URL_MAX) {
+        text_copy(c->urls[c->n_urls++], CAMP_URL_MAX, row->payload_url);
+    }
+    return copy(row->raw, &c->raw);
+}
+
+static dr_err_t image_take(void *data, const struct db_image *row)
+{
+    struct taking *t = data;
+
+    t->image = row->id;
+    t->size = (uint64_t)row->size;
+    text_copy(t->sha256, sizeof t->sha256, row->sha256);
+    return DR_OK;
+}
+
+static dr_err_t image_read(const struct camp_images *images, const struct taking *t,
+                           struct dr_bytes *ret)
+{
+    char name[CAMP_FILE_NAME_MAX + 1], hex[DB_DIGEST_LEN + 1];
+    uint8_t digest[MANIFEST_DIGEST_LEN];
+    size_t done = 0;
+
+    camp_file_name(t->image, "", name);
+    int fd = openat(images->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    uint8_t *p = fd < 0 ? NULL : malloc((size_t)t->size + 1);
+    while (p != NULL && done < t->size) {
+        ssize_t n = pread(fd, p + done, (size_t)t->size - done, (off_t)done);
+        if (n <= 0 && !(n < 0 && errno == EINTR)) {
+            break;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (p == NULL || done != t->size) {
+        free(p);
+        return DR_ERR_NOT_FOUND;
+    }
+    manifest_sha256(dr_bytes_of(p, done), digest);
+    dr_hex_encode(digest, sizeof digest, hex);
+    if (strcmp(hex, t->sha256) != 0) {
+        free(p);
+        return DR_ERR_NOT_FOUND;
+    }
+    *ret = dr_bytes_of(p, done);
+    return DR_OK;
+}
+
+dr_err_t camp_content_read(void *data, struct db_reader *r, int64_t account, int64_t manifest,
+                           struct camp_content *ret, struct dr_errinfo *reterr)
+{
+    const struct camp_images *images = data;
+    struct camp_content c = {0};
+    struct taking t = {.c = &c};
+
+    dr_assert(images != NULL && r != NULL && ret != NULL);
+    dr_err_t err = db_manifest_get(r, account, manifest, manifest_take, &t);
+    if (err == DR_OK && t.payload[0] != '\0') {
+        err = db_image_of_digest(r, account, t.payload, image_take, &t);
+        if (err == DR_ERR_NOT_FOUND) {
+            err = DR_OK; /* it lies elsewhere: devices fetch it by the manifest's address */
+        }
+    }
+    if (err == DR_OK && t.image != 0 && t.size <= DEV_PAYLOAD_MAX) {
+        err = image_read(images, &t, &c.image);
+    }
+    if (err != DR_OK) {
+        dr_errinfo_set(reterr, "root_manifest_id", 0, "the manifest or its image is gone");
+        camp_content_fini(&c);
+        return err;
+    }
+    *ret = c;
+    return DR_OK;
+}

@@ -1,0 +1,720 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file  rest/v3_upload_jobs.c
+ * @brief /v3/firmware-images/upload-jobs: an image in chunks; one without bytes ends the job.
+ *
+ * A chunk counts when its row is committed, which is after its bytes are on disk and its
+ * Content-MD5 was right. One chunk of a job at a time.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "base/clock.h"
+#include "base/rand.h"
+#include "base/text.h"
+#include "campaigns/upload.h"
+#include "rest/firmware.h"
+#include "rest/list.h"
+#include "rest/rest_priv.h"
+
+#define PIECE_MAX 65536
+#define MD5_LEN   16
+
+static void job_write(struct rest_json *j, const struct db_upload *u)
+{
+    char text[32];
+
+    rest_json_object(j, NULL);
+    rest_json_str(j, "object", "upload-job");
+    rest_json_id(j, "id", u->id);
+    rest_json_str(j, "name", u->name);
+    rest_json_str(j, "description", u->description);
+    rest_json_str(j, "status", u->image == 0 ? "in_progress" : "success");
+    rest_json_bool(j, "complete", u->image != 0);
+    rest_json_id(j, "firmware_image_id", u->image);
+    rest_json_time(j, "created_at", DR_ID_MS(u->id));
+    rest_json_time(j, "updated_at", u->updated_at);
+    (void)snprintf(text, sizeof text, "%lld", (long long)u->updated_at);
+    rest_json_str(j, "etag", text);
+    rest_json_object_end(j);
+}
+
+static void chunk_write(struct rest_json *j, const struct db_chunk *c)
+{
+    char text[32];
+
+    rest_json_object(j, NULL);
+    rest_json_str(j, "object", "upload-info");
+    rest_json_int(j, "id", c->seq);
+    rest_json_id(j, "upload_job_id", c->job);
+    rest_json_int(j, "length", c->length);
+    rest_json_str(j, "hash", c->hash);
+    rest_json_time(j, "created_at", c->created_at);
+    rest_json_time(j, "updated_at", c->created_at);
+    (void)snprintf(text, sizeof text, "%lld", (long long)c->created_at);
+    rest_json_str(j, "etag", text);
+    rest_json_object_end(j);
+}
+
+/* ---- list of jobs ---- */
+
+static const char *const filter_fields[] = {
+    "id", "name", "description", "status", "complete", "created_at", "updated_at",
+};
+
+static dr_err_t list_row(void *data, const struct db_upload *row)
+{
+    struct rest_list_op *op = data;
+    struct rest_json j = rest_json_of(&op->out);
+
+    if (rest_list_row(op)) {
+        job_write(&j, row);
+    }
+    return DR_OK;
+}
+
+static dr_err_t list_rows(struct db_reader *r, struct rest_list_op *op)
+{
+    return db_upload_list(r, &op->query, list_row, op, &op->info);
+}
+
+static dr_err_t list_count(struct db_reader *r, struct rest_list_op *op, int64_t *ret)
+{
+    return db_upload_count(r, &op->query, ret, &op->info);
+}
+
+static const struct rest_list_kind list_kind = {
+    .list = DB_LIST_UPLOAD,
+    .fields = filter_fields,
+    .n_fields = DR_ARRAY_LEN(filter_fields),
+    .rows = list_rows,
+    .count = list_count,
+};
+
+static void jobs_get(struct rest_req *req)
+{
+    rest_list_start(req, &list_kind);
+}
+
+/* ---- one job ---- */
+
+struct op {
+    struct db_read read;
+    struct db_job job;
+    struct rest_req *req;
+    int64_t account, id, now_ms, seq;
+    struct dr_dynbuf out;
+    json_t *json;
+    const char *name, *description;
+    struct rest_page page;
+    /* a chunk */
+    struct dr_list node;  /* in rest->uploads */
+    struct db_upload row; /* texts are not kept */
+    struct camp_upload up;
+    EVP_MD_CTX *md5;
+    uint8_t want[MD5_LEN];
+    bool has_want;
+    char hash[DR_HEX_LEN(MD5_LEN) + 1];
+    char token[DB_TOKEN_LEN + 1];
+    char image_name[REST_FORM_NAME_MAX * 4 + 1],
+        image_description[REST_FORM_DESCRIPTION_MAX * 4 + 1];
+};
+
+static struct op *op_new(struct rest_req *req, int64_t id)
+{
+    struct op *op = rest_arena_alloc(&req->arena, sizeof *op);
+
+    if (op == NULL) {
+        rest_answer_err(req, DR_ERR_NOMEM);
+        return NULL;
+    }
+    op->req = req;
+    op->account = req->who.account;
+    op->id = id;
+    op->now_ms = dr_wall_ms();
+    dr_dynbuf_init(&op->out, REST_ANSWER_MAX);
+    return op;
+}
+
+static struct op *op_of_path(struct rest_req *req)
+{
+    int64_t id = rest_path_id(req, 0);
+
+    return id == 0 ? NULL : op_new(req, id);
+}
+
+static void op_end(struct op *op, dr_err_t err, int status)
+{
+    json_decref(op->json);
+    op->json = NULL;
+    if (err == DR_OK && status == 204) {
+        rest_answer_empty(op->req, 204);
+    } else if (err == DR_OK) {
+        rest_answer_json(op->req, status, &op->out);
+    } else {
+        dr_dynbuf_fini(&op->out);
+        if (err == DR_ERR_NOT_FOUND) {
+            rest_answer_error(op->req, 404, NULL, "no such upload job or chunk");
+        } else {
+            rest_answer_err(op->req, err);
+        }
+    }
+}
+
+static dr_err_t row_write(void *data, const struct db_upload *row)
+{
+    struct op *op = data;
+    struct rest_json j = rest_json_of(&op->out);
+
+    job_write(&j, row);
+    return DR_OK;
+}
+
+static dr_err_t get_read(struct db_reader *r, struct db_read *read)
+{
+    struct op *op = DR_CONTAINER_OF(read, struct op, read);
+
+    return db_upload_get(r, op->account, op->id, row_write, op);
+}
+
+static void get_done(struct db_read *read, dr_err_t err)
+{
+    op_end(DR_CONTAINER_OF(read, struct op, read), err, 200);
+}
+
+static void job_get(struct rest_req *req)
+{
+    struct op *op = op_of_path(req);
+
+    if (op != NULL) {
+        rest_read_start(req, &op->read, get_read, get_done);
+    }
+}
+
+/* name and description; false = answered */
+static bool body_read(struct op *op)
+{
+    static const struct rest_str_rule name = {.max = REST_FORM_NAME_MAX};
+    static const struct rest_str_rule description = {.max = REST_FORM_DESCRIPTION_MAX};
+    struct rest_field_errors errors = {0};
+
+    if (op->req->body.len == 0) {
+        return true;
+    }
+    if (!rest_body_parse(op->req, &op->json)) {
+        return false;
+    }
+    bool ok = rest_body_str(op->json, "name", name, true, &op->name, &errors);
+    ok = rest_body_str(op->json, "description", description, true, &op->description, &errors) && ok;
+    if (!ok) {
+        rest_answer_fields(op->req, &errors, "BAD_REQUEST");
+        json_decref(op->json);
+        op->json = NULL;
+    }
+    return ok;
+}
+
+static void write_start(struct op *op, db_job_run_fn *run, db_job_done_fn *done)
+{
+    rest_job_start(op->req, &op->job, run, done);
+    if (rest_req_answered(op->req)) {
+        json_decref(op->json);
+        op->json = NULL;
+    }
+}
+
+static dr_err_t insert_run(struct db_writer *w, struct db_job *job)
+{
+    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    const struct db_upload row = {.id = op->id,
+                                  .account = op->account,
+                                  .name = op->name,
+                                  .description = op->description,
+                                  .updated_at = op->now_ms};
+    dr_err_t err = db_upload_insert(w, &row);
+
+    dr_dynbuf_reset(&op->out);
+    return err == DR_OK ? db_upload_get(db_writer_reader(w), op->account, op->id, row_write, op)
+                        : err;
+}
+
+static void location_put(struct op *op, const char *tail)
+{
+    const char *base = rest_base_url(op->req);
+    char id[DR_ID_LEN + 1], text[512];
+
+    dr_id_format(op->id, id);
+    (void)snprintf(text, sizeof text, "%s/v3/firmware-images/upload-jobs/%s%s",
+                   base == NULL ? "" : base, id, tail);
+    rest_answer_header(op->req, "Location", text);
+}
+
+static void insert_done(struct db_job *job, dr_err_t err)
+{
+    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+
+    op_end(op, err, 201);
+    if (err == DR_OK) {
+        location_put(op, "");
+    }
+}
+
+static void job_post(struct rest_req *req)
+{
+    struct op *op = op_new(req, dr_id_new(&rest_of(req)->ids));
+
+    if (op != NULL && body_read(op)) {
+        write_start(op, insert_run, insert_done);
+    }
+}
+
+static dr_err_t update_run(struct db_writer *w, struct db_job *job)
+{
+    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    const struct db_upload row = {.id = op->id,
+                                  .account = op->account,
+                                  .name = op->name,
+                                  .description = op->description,
+                                  .updated_at = op->now_ms};
+    dr_err_t err = db_upload_update(w, &row);
+
+    dr_dynbuf_reset(&op->out);
+    return err == DR_OK ? db_upload_get(db_writer_reader(w), op->account, op->id, row_write, op)
+                        : err;
+}
+
+static void update_done(struct db_job *job, dr_err_t err)
+{
+    op_end(DR_CONTAINER_OF(job, struct op, job), err, 200);
+}
+
+static void job_put(struct rest_req *req)
+{
+    struct op *op = op_of_path(req);
+
+    if (op != NULL && body_read(op)) {
+        write_start(op, update_run, update_done);
+    }
+}
+
+/* Is a chunk of this job on its way? */
+static bool in_use(const struct rest *rest, int64_t id)
+{
+    DR_LIST_EACH(it, &rest->uploads)
+    {
+        if (DR_CONTAINER_OF(it, struct op, node)->id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static dr_err_t delete_run(struct db_writer *w, struct db_job *job)
+{
+    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+
+    return db_upload_delete(w, op->account, op->id);
+}
+
+static void delete_done(struct db_job *job, dr_err_t err)
+{
+    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct camp_images *images = rest_of(op->req)->config.images;
+
+    if (err == DR_OK && images != NULL) {
+        camp_upload_drop(images, op->id); /* an image that it became has a name of its own */
+    }
+    op_end(op, err, 204);
+}
+
+static void job_delete(struct rest_req *req)
+{
+    struct op *op = op_of_path(req);
+
+    if (op != NULL && in_use(rest_of(req), op->id)) {
+        rest_answer_error(req, 409, "in_use", "a chunk is being uploaded");
+    } else if (op != NULL) {
+        rest_job_start(req, &op->job, delete_run, delete_done);
+    }
+}
+
+/* ---- chunks: list, one ---- */
+
+static dr_err_t row_ignore(void *data, const struct db_upload *row)
+{
+    *(int64_t *)data = row->chunks;
+    return DR_OK;
+}
+
+struct page_ctx {
+    struct op *op;
+    uint32_t n;
+};
+
+static dr_err_t page_row(void *data, const struct db_chunk *row)
+{
+    struct page_ctx *c = data;
+    struct rest_json j = rest_json_of(&c->op->out);
+
+    if (c->n++ < c->op->page.limit) {
+        chunk_write(&j, row);
+    }
+    return DR_OK;
+}
+
+static dr_err_t chunks_read(struct db_reader *r, struct db_read *read)
+{
+    struct op *op = DR_CONTAINER_OF(read, struct op, read);
+    struct rest_json j = rest_json_of(&op->out);
+    struct page_ctx c = {.op = op};
+    int64_t total = 0;
+    dr_err_t err = db_upload_get(r, op->account, op->id, row_ignore, &total);
+
+    if (err != DR_OK) {
+        return err;
+    }
+    rest_list_begin(&j, &op->page);
+    err = db_chunk_list(r, op->id, op->seq, op->page.desc, op->page.limit + 1, page_row, &c);
+    rest_list_end(&j, c.n > op->page.limit, total);
+    return err;
+}
+
+static void chunks_get(struct rest_req *req)
+{
+    struct op *op = op_of_path(req);
+    struct rest_field_errors errors = {0};
+    uint64_t after = 0;
+
+    if (op == NULL) {
+        return;
+    }
+    dr_err_t err = rest_page_parse(&req->target, true, &op->page, &errors);
+    if (err == DR_OK && op->page.after_text != NULL) {
+        err = dr_parse_u64_max(op->page.after_text, strlen(op->page.after_text), CAMP_CHUNKS_MAX,
+                               &after);
+    }
+    if (err != DR_OK) {
+        rest_answer_error(req, 400, NULL, "'after' is not the id of a chunk");
+        return;
+    }
+    op->seq = (int64_t)after;
+    rest_read_start(req, &op->read, chunks_read, get_done);
+}
+
+static dr_err_t chunk_row(void *data, const struct db_chunk *row)
+{
+    struct op *op = data;
+    struct rest_json j = rest_json_of(&op->out);
+
+    chunk_write(&j, row);
+    return DR_OK;
+}
+
+static dr_err_t chunk_read(struct db_reader *r, struct db_read *read)
+{
+    struct op *op = DR_CONTAINER_OF(read, struct op, read);
+    int64_t total = 0;
+    dr_err_t err = db_upload_get(r, op->account, op->id, row_ignore, &total);
+
+    return err == DR_OK ? db_chunk_get(r, op->id, op->seq, chunk_row, op) : err;
+}
+
+static void chunk_get(struct rest_req *req)
+{
+    struct op *op = op_of_path(req);
+    const char *text = rest_req_capture(req, 1);
+    uint64_t seq = 0;
+
+    if (op == NULL) {
+        return;
+    }
+    if (dr_parse_u64_max(text, strlen(text), CAMP_CHUNKS_MAX, &seq) != DR_OK || seq == 0) {
+        rest_answer_error(req, 404, NULL, "no such chunk");
+        return;
+    }
+    op->seq = (int64_t)seq;
+    rest_read_start(req, &op->read, chunk_read, get_done);
+}
+
+/* ---- a chunk comes ---- */
+
+static void chunk_over(struct rest_req *req, bool ok)
+{
+    struct op *op = req->op;
+
+    (void)ok;
+    camp_upload_end(&op->up);
+    EVP_MD_CTX_free(op->md5);
+    op->md5 = NULL;
+    dr_list_remove(&op->node);
+}
+
+/* On the pool. */
+static void chunk_tap(void *data, struct dr_bytes bytes)
+{
+    struct op *op = data;
+
+    (void)EVP_DigestUpdate(op->md5, bytes.p, bytes.len);
+}
+
+/* Content-MD5 was right, if there was one. */
+static bool md5_right(struct op *op)
+{
+    uint8_t got[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+
+    if (EVP_DigestFinal_ex(op->md5, got, &len) != 1 || len != MD5_LEN) {
+        return false;
+    }
+    dr_hex_encode(got, MD5_LEN, op->hash);
+    return !op->has_want || memcmp(got, op->want, MD5_LEN) == 0;
+}
+
+static dr_err_t stored_run(struct db_writer *w, struct db_job *job)
+{
+    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    const struct db_chunk row = {
+        .job = op->id, .length = (int64_t)op->up.size, .hash = op->hash, .created_at = op->now_ms};
+    dr_err_t err = db_chunk_insert(w, op->account, &row, op->row.size);
+
+    dr_dynbuf_reset(&op->out);
+    return err == DR_OK ? db_chunk_get(db_writer_reader(w), op->id, 0, chunk_row, op) : err;
+}
+
+static void stored_done(struct db_job *job, dr_err_t err)
+{
+    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+
+    op_end(op, err, 201);
+    if (err == DR_OK) {
+        char tail[48];
+        (void)snprintf(tail, sizeof tail, "/chunks/%lld", (long long)op->row.chunks + 1);
+        location_put(op, tail);
+    }
+}
+
+static void chunk_finished(struct camp_upload *u, dr_err_t err)
+{
+    struct op *op = u->data;
+
+    if (err != DR_OK) {
+        op_end(op, err, 0);
+    } else if (!md5_right(op)) {
+        rest_answer_error(op->req, 400, NULL, "Content-MD5 is not that of the chunk");
+    } else {
+        op->now_ms = dr_wall_ms();
+        rest_job_start(op->req, &op->job, stored_run, stored_done);
+    }
+}
+
+static void chunk_flushed(struct camp_upload *u, dr_err_t err)
+{
+    struct op *op = u->data;
+
+    if (err != DR_OK) {
+        op_end(op, err, 0);
+    } else {
+        rest_req_more(op->req);
+    }
+}
+
+/* ---- the last one: an image ---- */
+
+static dr_err_t joined_run(struct db_writer *w, struct db_job *job)
+{
+    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct rest_json j = rest_json_of(&op->out);
+    const struct db_image row = {
+        .id = op->up.id,
+        .account = op->account,
+        .name = op->image_name,
+        .description = op->image_description,
+        .sha256 = op->up.sha256,
+        .token = op->token,
+        .size = op->row.size,
+        .updated_at = op->now_ms,
+    };
+    const struct db_chunk end = {
+        .job = op->id, .seq = op->row.chunks + 1, .hash = op->hash, .created_at = op->now_ms};
+    dr_err_t err = db_upload_complete(w, op->account, op->id, op->row.size, op->up.id, op->now_ms);
+
+    dr_dynbuf_reset(&op->out);
+    chunk_write(&j, &end);
+    return err == DR_OK ? db_image_insert(w, &row) : err;
+}
+
+static void joined_done(struct db_job *job, dr_err_t err)
+{
+    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct camp_images *images = rest_of(op->req)->config.images;
+
+    if (err == DR_OK) {
+        camp_upload_drop(images, op->id);
+    } else {
+        camp_image_forget(images, op->up.id);
+    }
+    op_end(op, err, 201);
+}
+
+static void joined(struct camp_upload *u, dr_err_t err)
+{
+    struct op *op = u->data;
+
+    if (err != DR_OK) {
+        op_end(op, err, 0);
+        return;
+    }
+    uint8_t raw[DB_TOKEN_LEN / 2];
+    dr_rand_bytes(raw, sizeof raw);
+    dr_hex_encode(raw, sizeof raw, op->token);
+    op->now_ms = dr_wall_ms();
+    rest_job_start(op->req, &op->job, joined_run, joined_done);
+    if (rest_req_answered(op->req)) {
+        camp_image_forget(rest_of(op->req)->config.images, op->up.id);
+    }
+}
+
+static void job_finish(struct op *op)
+{
+    struct camp_images *images = rest_of(op->req)->config.images;
+
+    if (!md5_right(op)) {
+        rest_answer_error(op->req, 400, NULL, "Content-MD5 is not that of the chunk");
+        return;
+    }
+    if (op->row.size == 0) {
+        rest_answer_error(op->req, 400, NULL, "the job has no bytes yet");
+        return;
+    }
+    camp_upload_end(&op->up);
+    op->up = (struct camp_upload){.cb = joined, .data = op};
+    dr_err_t err = camp_upload_join(images, &op->up, op->id, (uint64_t)op->row.size);
+    if (err != DR_OK) {
+        rest_answer_err(op->req, err);
+    }
+}
+
+static void chunk_piece(struct rest_req *req, struct dr_bytes data)
+{
+    struct op *op = req->op;
+    dr_err_t err = DR_OK;
+
+    if (data.len == 0 && op->up.size == 0) {
+        job_finish(op);
+    } else if (data.len == 0) {
+        op->up.cb = chunk_finished;
+        err = camp_upload_finish(&op->up);
+    } else if (data.len > PIECE_MAX) {
+        err = DR_ERR_INTERNAL;
+    } else {
+        camp_upload_put(&op->up, data);
+        if (camp_upload_full(&op->up, PIECE_MAX)) {
+            op->up.cb = chunk_flushed;
+            err = camp_upload_flush(&op->up);
+            if (err == DR_OK) {
+                rest_req_pause(req);
+            }
+        }
+    }
+    if (err != DR_OK) {
+        rest_answer_err(req, err);
+    }
+}
+
+static dr_err_t job_take(void *data, const struct db_upload *row)
+{
+    struct op *op = data;
+
+    op->row = *row;
+    op->row.name = op->row.description = NULL;
+    (void)snprintf(op->image_name, sizeof op->image_name, "%s", row->name);
+    (void)snprintf(op->image_description, sizeof op->image_description, "%s", row->description);
+    return DR_OK;
+}
+
+static dr_err_t job_read(struct db_reader *r, struct db_read *read)
+{
+    struct op *op = DR_CONTAINER_OF(read, struct op, read);
+
+    return db_upload_get(r, op->account, op->id, job_take, op);
+}
+
+static void job_known(struct db_read *read, dr_err_t err)
+{
+    struct op *op = DR_CONTAINER_OF(read, struct op, read);
+    struct camp_images *images = rest_of(op->req)->config.images;
+
+    if (err != DR_OK) {
+        op_end(op, err, 0);
+        return;
+    }
+    if (op->row.image != 0) {
+        rest_answer_error(op->req, 409, "precondition_failed", "the job is complete");
+        return;
+    }
+    if (op->row.chunks >= CAMP_CHUNKS_MAX) {
+        rest_answer_error(op->req, 409, "limit_exceeded", "the job has too many chunks");
+        return;
+    }
+    uint64_t left = camp_images_upload_max(images) - (uint64_t)op->row.size;
+    op->up = (struct camp_upload){.cb = chunk_flushed, .tap = chunk_tap, .data = op};
+    err = camp_upload_chunk(images, &op->up, op->id, (uint64_t)op->row.size);
+    if (err != DR_OK) {
+        rest_answer_err(op->req, err);
+        return;
+    }
+    rest_req_stream(op->req, left < CAMP_CHUNK_MAX ? left : CAMP_CHUNK_MAX, chunk_piece);
+}
+
+static void chunk_post(struct rest_req *req)
+{
+    struct rest *rest = rest_of(req);
+    struct op *op = op_of_path(req);
+    const char *md5 = rest_req_header(req, "Content-MD5");
+    size_t len = 0;
+
+    if (op == NULL) {
+        return;
+    }
+    if (rest->config.images == NULL) {
+        rest_answer_err(req, DR_ERR_BUSY);
+        return;
+    }
+    if (md5 != NULL &&
+        (dr_base64_decode(md5, strlen(md5), op->want, MD5_LEN, &len) != DR_OK || len != MD5_LEN)) {
+        rest_answer_error(req, 400, NULL, "Content-MD5 is not the base64 of 16 bytes");
+        return;
+    }
+    op->has_want = md5 != NULL;
+    if (in_use(rest, op->id)) {
+        rest_answer_error(req, 409, "in_use", "another chunk is being uploaded");
+        return;
+    }
+    op->md5 = EVP_MD_CTX_new();
+    if (op->md5 == NULL || EVP_DigestInit_ex(op->md5, EVP_md5(), NULL) != 1) {
+        EVP_MD_CTX_free(op->md5);
+        rest_answer_err(req, DR_ERR_NOMEM);
+        return;
+    }
+    dr_list_push_back(&rest->uploads, &op->node);
+    req->op = op;
+    req->sent = chunk_over;
+    rest_read_start(req, &op->read, job_read, job_known);
+}
+
+#define JOBS "/v3/firmware-images/upload-jobs"
+
+static const struct rest_route routes[] = {
+    {REST_GET, REST_READ, JOBS, jobs_get, 0},
+    {REST_POST, REST_WRITE, JOBS, job_post, 65536},
+    {REST_GET, REST_READ, JOBS "/{}", job_get, 0},
+    {REST_PUT, REST_WRITE, JOBS "/{}", job_put, 65536},
+    {REST_DELETE, REST_WRITE, JOBS "/{}", job_delete, 0},
+    {REST_GET, REST_READ, JOBS "/{}/chunks", chunks_get, 0},
+    {REST_POST, REST_WRITE, JOBS "/{}/chunks", chunk_post, REST_BODY_STREAM},
+    {REST_GET, REST_READ, JOBS "/{}/chunks/{}", chunk_get, 0},
+};
+
+const struct rest_routes rest_v3_upload_jobs_routes = {routes, DR_ARRAY_LEN(routes)};
