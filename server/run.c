@@ -381,7 +381,6 @@ static dr_err_t make_rest(struct srv *s)
         .campaigns = s->campaigns,
         .data_dir = s->config->data,
         .images = s->images,
-        .campaigns = s->campaigns,
         .version = PACKAGE_VERSION,
     };
     return rest_new(&config, &s->rest);
