@@ -17,7 +17,8 @@
 
 #include "manifest/delta_priv.h"
 
-#define GAIN_MIN 8 /* octets that a new offset must win */
+#define GAIN_MIN 8  /* octets that a new offset must win */
+#define JUMP_MIN 32 /* shorter matches are looked at octet by octet */
 
 struct image {
     const uint8_t *p;
@@ -191,8 +192,12 @@ static struct anchor next_anchor(const struct maker *k, int64_t from, int64_t of
         if (a.len > kept + GAIN_MIN) {
             return a;
         }
-        if (a.len != 0 && a.len == kept) { /* the present offset does as well: jump over it */
-            a.new_at += a.len - 1;
+        /* The present offset does about as well: jump over what is alike, over half of it when only
+         * nearly so. Without that, long runs would be searched again from each of their octets. */
+        int64_t alike = a.len < kept ? a.len : kept;
+        int64_t jump = a.len == kept ? a.len : alike >= JUMP_MIN ? alike / 2 : 0;
+        if (jump > 0) {
+            a.new_at += jump - 1;
             kept = 0;
             counted = a.new_at + 1;
             continue;

@@ -109,6 +109,18 @@ START_TEST(odd_images_work)
 }
 END_TEST
 
+START_TEST(long_runs_take_no_quadratic_time)
+{
+    static const uint8_t zeros[400000];
+
+    dr_dynbuf_append(&image, zeros, 200000);
+    dr_dynbuf_append_char(&image, 'x');
+    dr_dynbuf_append(&image, zeros, 200000);
+    round_trip(dr_bytes_of(zeros, sizeof zeros), 4096);
+    ck_assert_uint_lt(patch.len, 10000);
+}
+END_TEST
+
 /* ---- feeding ---- */
 
 struct sink {
@@ -334,6 +346,7 @@ int main(void)
     tcase_add_loop_test(tc, a_patch_makes_the_new_image, 0, 40);
     tcase_add_test(tc, a_small_change_makes_a_small_patch);
     tcase_add_test(tc, odd_images_work);
+    tcase_add_test(tc, long_runs_take_no_quadratic_time);
     tc = add_case(suite, "apply");
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, pieces_of_any_size_give_the_same);
