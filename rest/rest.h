@@ -26,7 +26,7 @@ struct rest_config {
     struct loop *control;
     struct db *db;
     struct dev_core *devices;
-    struct camp_images *images; /**< NULL: no uploads, no downloads */
+    struct camp_images *images;    /**< NULL: no uploads, no downloads */
     struct camp_engine *campaigns; /**< NULL: /v3/update-campaigns answers 503 */
     const char *data_dir; /**< where a backup is put before it is sent; borrowed for ever */
     const char *version;  /**< of the program; borrowed for ever */

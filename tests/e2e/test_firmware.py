@@ -218,7 +218,7 @@ def manifest(tmp_path):
     done = drover("init", "--domain", "example.com", "--model", "box")
     assert done.returncode == 0, done.stderr
     (tmp_path / "fw.bin").write_bytes(b"firmware" * 100)
-    done = drover("create", "-u", "http://127.0.0.1/fw", "-p", "fw.bin", "-v", "1.2.3", "-o", "m.bin")
+    done = drover("create", "-u", "http://127.0.0.1/fw", "-p", "fw.bin", "-v", "1.2.3", "-o", "m.bin", "--format", "v3")
     assert done.returncode == 0, done.stderr
     return (tmp_path / "m.bin").read_bytes()
 
