@@ -1188,7 +1188,7 @@ static void code_lower(const char *code, char out[CAMP_CODE_MAX + 1])
 {
     size_t i = 0;
 
-    for (; code[i] != '\0' && i < CAMP_CODE_MAX; i++) {
+    for (; i < CAMP_CODE_MAX && code[i] != '\0'; i++) {
         out[i] = code[i] >= 'A' && code[i] <= 'Z' ? (char)(code[i] + 32) : code[i];
     }
     out[i] = '\0';
