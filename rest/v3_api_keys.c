@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "db/account.h"
 #include "db/subscription.h"
@@ -13,6 +12,7 @@
 #include "rest/bodies.h"
 #include "rest/hub.h"
 #include "rest/list.h"
+#include "rest/one.h"
 #include "rest/rest_priv.h"
 
 /* @p full: the key with its secret, or NULL. */
@@ -119,146 +119,93 @@ static void keys_get(struct rest_req *req)
 /* ---- one ---- */
 
 struct op {
-    struct db_read read;
-    struct db_job job;
-    struct rest_req *req;
-    int64_t account, id, now_ms;
+    struct rest_one one;
     struct rest_apikey_body body;
-    json_t *json;
     uint8_t hash[DB_SECRET_HASH_LEN];
     char full[REST_APIKEY_LEN + 1]; /* "" = not shown */
-    struct dr_dynbuf out;
 };
+
+static struct op *op_of(struct rest_one *one)
+{
+    return DR_CONTAINER_OF(one, struct op, one);
+}
 
 static struct op *op_new(struct rest_req *req, int64_t id)
 {
-    struct op *op = rest_arena_alloc(&req->arena, sizeof *op);
-
-    if (op == NULL) {
-        rest_answer_err(req, DR_ERR_NOMEM);
-        return NULL;
-    }
-    op->req = req;
-    op->account = req->who.account;
-    op->id = id;
-    op->now_ms = dr_wall_ms();
-    dr_dynbuf_init(&op->out, REST_ANSWER_MAX);
-    return op;
+    return rest_one_new(req, sizeof(struct op), id, "API key");
 }
 
-static void op_end(struct op *op, dr_err_t err, int status)
-{
-    json_decref(op->json);
-    op->json = NULL;
-    dr_wipe(op->full, sizeof op->full);
-    if (err == DR_OK && status == 204) {
-        rest_answer_empty(op->req, 204);
-    } else if (err == DR_OK) {
-        rest_answer_json(op->req, status, &op->out);
-    } else {
-        dr_dynbuf_fini(&op->out);
-        if (err == DR_ERR_NOT_FOUND) {
-            rest_answer_error(op->req, 404, NULL, "no such API key");
-        } else {
-            rest_answer_err(op->req, err);
-        }
-    }
-}
-
-/* The id in the path, also "me"; 0 = answered. */
-static int64_t key_id(struct rest_req *req)
+/* The key in the path, also "me"; NULL = answered. */
+static struct op *op_of_path(struct rest_req *req)
 {
     if (req->match.n_captures == 0 || strcmp(rest_req_capture(req, 0), "me") == 0) {
-        return req->who.key;
+        return op_new(req, req->who.key);
     }
-    return rest_path_id(req, 0);
+    return rest_one_of_path(req, sizeof(struct op), "API key");
+}
+
+static void op_end(struct op *op, dr_err_t err)
+{
+    dr_wipe(op->full, sizeof op->full);
+    rest_one_end(&op->one, err);
 }
 
 static dr_err_t row_write(void *data, const struct db_apikey *row)
 {
     struct op *op = data;
-    struct rest_json j = rest_json_of(&op->out);
+    struct rest_json j = rest_json_of(&op->one.out);
 
     key_write(&j, row, op->full[0] == '\0' ? NULL : op->full);
     return DR_OK;
 }
 
-static dr_err_t get_read(struct db_reader *r, struct db_read *read)
+static dr_err_t key_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-
-    return db_apikey_get(r, op->account, op->id, row_write, op);
-}
-
-static void get_done(struct db_read *read, dr_err_t err)
-{
-    op_end(DR_CONTAINER_OF(read, struct op, read), err, 200);
+    return db_apikey_get(r, one->account, one->id, row_write, op_of(one));
 }
 
 static void key_get(struct rest_req *req)
 {
-    int64_t id = key_id(req);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
     if (op != NULL) {
-        rest_read_start(req, &op->read, get_read, get_done);
+        rest_one_read(&op->one, key_read);
     }
 }
 
 static bool body_read(struct op *op, bool create)
 {
+    struct rest_one *one = &op->one;
     struct rest_field_errors errors = {0};
 
-    if (!rest_body_parse(op->req, &op->json)) {
-        return false;
-    }
-    dr_err_t err = rest_apikey_body_parse(op->json, create, &op->req->arena, &op->body, &errors);
-    if (err == DR_OK) {
-        return true;
-    }
-    json_decref(op->json);
-    op->json = NULL;
-    if (err == DR_ERR_INVAL) {
-        rest_answer_fields(op->req, &errors, "");
-    } else {
-        rest_answer_err(op->req, err);
-    }
-    return false;
+    return rest_one_body(one) &&
+           rest_one_parsed(
+               one, rest_apikey_body_parse(one->json, create, &one->req->arena, &op->body, &errors),
+               &errors);
 }
 
-static void job_start(struct op *op, db_job_run_fn *run, db_job_done_fn *done)
+static dr_err_t create_run(struct db_writer *w, struct rest_one *one)
 {
-    rest_job_start(op->req, &op->job, run, done);
-    if (rest_req_answered(op->req)) { /* it did not start */
-        json_decref(op->json);
-        op->json = NULL;
-    }
-}
-
-static dr_err_t create_run(struct db_writer *w, struct db_job *job)
-{
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
     struct db_apikey row = {
-        .id = op->id,
-        .account = op->account,
+        .id = one->id,
+        .account = one->account,
         .owner = op->body.owner,
         .name = op->body.name,
         .role = op->body.has_role ? op->body.role : DB_ROLE_ADMIN,
         .active = !op->body.has_active || op->body.active,
         .groups = op->body.groups == NULL ? "[]" : op->body.groups,
-        .updated_at = op->now_ms,
+        .updated_at = one->now_ms,
     };
 
     memcpy(row.secret_hash, op->hash, sizeof row.secret_hash);
-    dr_dynbuf_reset(&op->out);
     dr_err_t err = db_apikey_insert(w, &row);
-    return err == DR_OK ? db_apikey_get(db_writer_reader(w), op->account, op->id, row_write, op)
-                        : err;
+    return err == DR_OK ? key_read(db_writer_reader(w), one) : err;
 }
 
-static void create_done(struct db_job *job, dr_err_t err)
+static void create_done(struct rest_one *one, dr_err_t err)
 {
-    op_end(DR_CONTAINER_OF(job, struct op, job), err, 201);
+    op_end(op_of(one), err);
 }
 
 static void key_post(struct rest_req *req)
@@ -268,19 +215,19 @@ static void key_post(struct rest_req *req)
     if (op == NULL || !body_read(op, true)) {
         return;
     }
-    rest_apikey_make(op->account, op->id, op->full, op->hash);
-    job_start(op, create_run, create_done);
+    rest_apikey_make(op->one.account, op->one.id, op->full, op->hash);
+    rest_one_write(&op->one, 201, create_run, create_done);
 }
 
 static dr_err_t update_row(void *data, const struct db_apikey *row)
 {
     struct op *op = data;
+    struct rest_arena *arena = &op->one.req->arena;
 
-    op->body.name = op->body.name == NULL
-                        ? rest_arena_strndup(&op->req->arena, row->name, strlen(row->name))
-                        : op->body.name;
+    op->body.name = op->body.name == NULL ? rest_arena_strndup(arena, row->name, strlen(row->name))
+                                          : op->body.name;
     op->body.groups = op->body.groups == NULL
-                          ? rest_arena_strndup(&op->req->arena, row->groups, strlen(row->groups))
+                          ? rest_arena_strndup(arena, row->groups, strlen(row->groups))
                           : op->body.groups;
     op->body.owner = op->body.owner == 0 ? row->owner : op->body.owner;
     op->body.active = op->body.has_active ? op->body.active : row->active;
@@ -288,104 +235,93 @@ static dr_err_t update_row(void *data, const struct db_apikey *row)
     return op->body.name == NULL || op->body.groups == NULL ? DR_ERR_NOMEM : DR_OK;
 }
 
-static dr_err_t update_run(struct db_writer *w, struct db_job *job)
+static dr_err_t update_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
     const struct rest_apikey_body asked = op->body;
 
-    dr_dynbuf_reset(&op->out);
-    dr_err_t err = db_apikey_get(db_writer_reader(w), op->account, op->id, update_row, op);
+    dr_err_t err = db_apikey_get(db_writer_reader(w), one->account, one->id, update_row, op);
     if (err == DR_OK) {
         const struct db_apikey row = {
-            .id = op->id,
-            .account = op->account,
+            .id = one->id,
+            .account = one->account,
             .owner = op->body.owner,
             .name = op->body.name,
             .role = op->body.role,
             .active = op->body.active,
             .groups = op->body.groups,
-            .updated_at = op->now_ms,
+            .updated_at = one->now_ms,
         };
         err = db_apikey_update(w, &row);
     }
-    if (err == DR_OK) {
-        err = db_apikey_get(db_writer_reader(w), op->account, op->id, row_write, op);
-    }
     op->body = asked; /* it may be run again */
-    return err;
+    return err == DR_OK ? key_read(db_writer_reader(w), one) : err;
 }
 
-static void update_done(struct db_job *job, dr_err_t err)
+static void update_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
+    struct rest *rest = rest_of(one->req);
 
-    rest_auth_cache_drop(&rest_of(op->req)->auth, op->id);
+    rest_auth_cache_drop(&rest->auth, one->id);
     if (err == DR_OK && op->body.has_active && !op->body.active) {
-        rest_hub_key_deleted(rest_of(op->req)->hub, op->id);
+        rest_hub_key_deleted(rest->hub, one->id);
     }
-    op_end(op, err, 200);
+    op_end(op, err);
 }
 
 static void key_put(struct rest_req *req)
 {
-    int64_t id = key_id(req);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
     if (op != NULL && body_read(op, false)) {
-        job_start(op, update_run, update_done);
+        rest_one_write(&op->one, 200, update_run, update_done);
     }
 }
 
 /* ---- a new secret, the end ---- */
 
-static dr_err_t reset_run(struct db_writer *w, struct db_job *job)
+static dr_err_t reset_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    dr_err_t err = db_apikey_secret_set(w, op->account, op->id, op->hash, op->now_ms);
+    dr_err_t err = db_apikey_secret_set(w, one->account, one->id, op_of(one)->hash, one->now_ms);
 
-    dr_dynbuf_reset(&op->out);
-    return err == DR_OK ? db_apikey_get(db_writer_reader(w), op->account, op->id, row_write, op)
-                        : err;
+    return err == DR_OK ? key_read(db_writer_reader(w), one) : err;
 }
 
 static void key_reset(struct rest_req *req)
 {
-    int64_t id = key_id(req);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
     if (op != NULL) {
-        rest_apikey_make(op->account, op->id, op->full, op->hash);
-        job_start(op, reset_run, update_done);
+        rest_apikey_make(op->one.account, op->one.id, op->full, op->hash);
+        rest_one_write(&op->one, 200, reset_run, update_done);
     }
 }
 
-static dr_err_t delete_run(struct db_writer *w, struct db_job *job)
+static dr_err_t delete_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    dr_err_t err = db_apikey_delete(w, op->account, op->id);
+    dr_err_t err = db_apikey_delete(w, one->account, one->id);
 
-    return err == DR_OK ? db_subscription_delete_key(w, op->account, op->id, NULL) : err;
+    return err == DR_OK ? db_subscription_delete_key(w, one->account, one->id, NULL) : err;
 }
 
-static void delete_done(struct db_job *job, dr_err_t err)
+static void delete_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    struct rest *rest = rest_of(op->req);
+    struct rest *rest = rest_of(one->req);
 
-    rest_auth_cache_drop(&rest->auth, op->id);
+    rest_auth_cache_drop(&rest->auth, one->id);
     if (err == DR_OK) {
-        rest_hub_key_deleted(rest->hub, op->id);
+        rest_hub_key_deleted(rest->hub, one->id);
     }
-    op_end(op, err, 204);
+    rest_one_end(one, err);
 }
 
 static void key_delete(struct rest_req *req)
 {
-    int64_t id = key_id(req);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
     if (op != NULL) {
-        job_start(op, delete_run, delete_done);
+        rest_one_write(&op->one, 204, delete_run, delete_done);
     }
 }
 

@@ -5,6 +5,7 @@
  */
 #include "db/event.h"
 #include "rest/list.h"
+#include "rest/one.h"
 #include "rest/rest_priv.h"
 
 static void text(struct rest_json *j, const char *key, const char *value)
@@ -83,14 +84,7 @@ static void events_get(struct rest_req *req)
     rest_list_start(req, &list_kind);
 }
 
-struct op {
-    struct db_read read;
-    struct rest_req *req;
-    int64_t account, id;
-    struct dr_dynbuf out;
-};
-
-static dr_err_t one_row(void *data, const struct db_event *row)
+static dr_err_t event_row(void *data, const struct db_event *row)
 {
     struct rest_json j = rest_json_of(data);
 
@@ -98,45 +92,18 @@ static dr_err_t one_row(void *data, const struct db_event *row)
     return DR_OK;
 }
 
-static dr_err_t one_read(struct db_reader *r, struct db_read *read)
+static dr_err_t event_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-
-    return db_event_get(r, op->account, op->id, one_row, &op->out);
-}
-
-static void one_done(struct db_read *read, dr_err_t err)
-{
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-
-    if (err == DR_OK) {
-        rest_answer_json(op->req, 200, &op->out);
-        return;
-    }
-    dr_dynbuf_fini(&op->out);
-    if (err == DR_ERR_NOT_FOUND) {
-        rest_answer_error(op->req, 404, NULL, "no such event");
-    } else {
-        rest_answer_err(op->req, err);
-    }
+    return db_event_get(r, one->account, one->id, event_row, &one->out);
 }
 
 static void event_get(struct rest_req *req)
 {
-    int64_t id = rest_path_id(req, 0);
-    if (id == 0) {
-        return;
+    struct rest_one *one = rest_one_of_path(req, sizeof *one, "event");
+
+    if (one != NULL) {
+        rest_one_read(one, event_read);
     }
-    struct op *op = rest_arena_alloc(&req->arena, sizeof *op);
-    if (op == NULL) {
-        rest_answer_err(req, DR_ERR_NOMEM);
-        return;
-    }
-    op->req = req;
-    op->account = req->who.account;
-    op->id = id;
-    dr_dynbuf_init(&op->out, REST_ANSWER_MAX);
-    rest_read_start(req, &op->read, one_read, one_done);
 }
 
 static const struct rest_route routes[] = {

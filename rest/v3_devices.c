@@ -12,6 +12,7 @@
 #include "rest/bodies.h"
 #include "rest/filter.h"
 #include "rest/list.h"
+#include "rest/one.h"
 #include "rest/rest_priv.h"
 
 /* ---- one device as JSON ---- */
@@ -164,70 +165,34 @@ static void devices_get(struct rest_req *req)
 /* ---- one ---- */
 
 struct op {
-    struct db_read read;
-    struct db_job job;
+    struct rest_one one;
     struct dev_delete del;
-    struct rest_req *req;
-    int64_t account, id;
-    struct db_device row;
+    struct db_device row; /* its texts point into the body */
     uint64_t mask;
     struct db_event event;
-    struct dr_dynbuf out;
-    json_t *json; /* the body: row points into it */
 };
 
-static struct op *op_new(struct rest_req *req, int64_t id)
+static struct op *op_of(struct rest_one *one)
 {
-    struct op *op = rest_arena_alloc(&req->arena, sizeof *op);
-
-    if (op == NULL) {
-        rest_answer_err(req, DR_ERR_NOMEM);
-        return NULL;
-    }
-    op->req = req;
-    op->account = req->who.account;
-    op->id = id;
-    dr_dynbuf_init(&op->out, REST_ANSWER_MAX);
-    return op;
+    return DR_CONTAINER_OF(one, struct op, one);
 }
 
-static void op_answer(struct op *op, dr_err_t err, int status)
+static struct op *op_of_path(struct rest_req *req)
 {
-    json_decref(op->json);
-    op->json = NULL;
-    if (err == DR_OK) {
-        rest_answer_json(op->req, status, &op->out);
-        return;
-    }
-    dr_dynbuf_fini(&op->out);
-    if (err == DR_ERR_NOT_FOUND) {
-        rest_answer_error(op->req, 404, NULL, "no such device");
-    } else if (err == DR_ERR_EXISTS) {
-        rest_answer_error(op->req, 409, NULL, "a device of that endpoint name exists");
-    } else {
-        rest_answer_err(op->req, err);
-    }
+    return rest_one_of_path(req, sizeof(struct op), "device");
 }
 
-static dr_err_t get_read(struct db_reader *r, struct db_read *read)
+static dr_err_t device_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-
-    return db_device_get(r, op->account, op->id, device_row, &op->out);
-}
-
-static void get_done(struct db_read *read, dr_err_t err)
-{
-    op_answer(DR_CONTAINER_OF(read, struct op, read), err, 200);
+    return db_device_get(r, one->account, one->id, device_row, &one->out);
 }
 
 static void device_get(struct rest_req *req)
 {
-    int64_t id = rest_path_id(req, 0);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
     if (op != NULL) {
-        rest_read_start(req, &op->read, get_read, get_done);
+        rest_one_read(&op->one, device_read);
     }
 }
 
@@ -235,32 +200,26 @@ static void device_get(struct rest_req *req)
 
 static bool body_read(struct op *op, enum rest_device_use use)
 {
+    struct rest_one *one = &op->one;
     struct rest_field_errors errors = {0};
 
-    if (!rest_body_parse(op->req, &op->json)) {
-        return false;
-    }
-    dr_err_t err = rest_device_parse(op->json, use, &op->req->arena, &op->row, &op->mask, &errors);
-    if (err == DR_OK) {
-        return true;
-    }
-    json_decref(op->json);
-    op->json = NULL;
-    if (err == DR_ERR_INVAL) {
-        rest_answer_fields(op->req, &errors, "");
-    } else {
-        rest_answer_err(op->req, err);
-    }
-    return false;
+    return rest_one_body(one) && rest_one_parsed(one,
+                                                 rest_device_parse(one->json, use, &one->req->arena,
+                                                                   &op->row, &op->mask, &errors),
+                                                 &errors);
 }
 
-static void event_make(struct op *op, const char *type, const char *description)
+/* The row's own fields, and the event that tells of it. */
+static void row_finish(struct op *op, const char *type, const char *description)
 {
+    op->row.id = op->one.id;
+    op->row.account = op->one.account;
+    op->row.updated_at = op->one.now_ms;
     op->event = (struct db_event){
-        .id = dr_id_new(&rest_of(op->req)->ids),
-        .account = op->account,
-        .device = op->id,
-        .date_time = dr_wall_ms(),
+        .id = dr_id_new(&rest_of(op->one.req)->ids),
+        .account = op->one.account,
+        .device = op->one.id,
+        .date_time = op->one.now_ms,
         .event_type = type,
         .event_type_category = "",
         .event_type_description = "INFO",
@@ -270,90 +229,62 @@ static void event_make(struct op *op, const char *type, const char *description)
     };
 }
 
-static dr_err_t create_run(struct db_writer *w, struct db_job *job)
+static void change_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    rest_counts_drop(rest_of(one->req));
+    if (err == DR_ERR_EXISTS) {
+        rest_one_drop(one);
+        rest_answer_error(one->req, 409, NULL, "a device of that endpoint name exists");
+    } else {
+        rest_one_end(one, err);
+    }
+}
+
+static dr_err_t create_run(struct db_writer *w, struct rest_one *one)
+{
+    struct op *op = op_of(one);
     dr_err_t err = db_device_insert(w, &op->row, &op->event);
 
-    dr_dynbuf_reset(&op->out);
-    return err == DR_OK
-               ? db_device_get(db_writer_reader(w), op->account, op->id, device_row, &op->out)
-               : err;
-}
-
-static void create_done(struct db_job *job, dr_err_t err)
-{
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-
-    rest_counts_drop(rest_of(op->req));
-    op_answer(op, err, 201);
-}
-
-static void job_start(struct op *op, db_job_run_fn *run, db_job_done_fn *done)
-{
-    rest_job_start(op->req, &op->job, run, done);
-    if (rest_req_answered(op->req)) { /* it did not start */
-        json_decref(op->json);
-        op->json = NULL;
-    }
+    return err == DR_OK ? device_read(db_writer_reader(w), one) : err;
 }
 
 static void device_post(struct rest_req *req)
 {
-    struct op *op = op_new(req, dr_id_new(&rest_of(req)->ids));
+    struct op *op = rest_one_new(req, sizeof *op, dr_id_new(&rest_of(req)->ids), "device");
 
     if (op == NULL || !body_read(op, REST_DEVICE_CREATE)) {
         return;
     }
-    op->row.id = op->id;
-    op->row.account = op->account;
     op->row.state = DB_DEVICE_UNENROLLED;
-    op->row.updated_at = dr_wall_ms();
     if (op->row.endpoint_name == NULL) {
         char *name = rest_arena_alloc(&req->arena, DR_ID_LEN + 1);
         if (name == NULL) {
-            op_answer(op, DR_ERR_NOMEM, 0);
+            rest_one_end(&op->one, DR_ERR_NOMEM);
             return;
         }
-        dr_id_format(op->id, name);
+        dr_id_format(op->one.id, name);
         op->row.endpoint_name = name;
     }
-    event_make(op, "update.device.device-created", "Device record created");
-    job_start(op, create_run, create_done);
+    row_finish(op, "update.device.device-created", "Device record created");
+    rest_one_write(&op->one, 201, create_run, change_done);
 }
 
-static dr_err_t update_run(struct db_writer *w, struct db_job *job)
+static dr_err_t update_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
     dr_err_t err = op->mask == 0 ? DR_OK : db_device_update(w, &op->row, op->mask, &op->event);
 
-    dr_dynbuf_reset(&op->out);
-    return err == DR_OK
-               ? db_device_get(db_writer_reader(w), op->account, op->id, device_row, &op->out)
-               : err;
-}
-
-static void update_done(struct db_job *job, dr_err_t err)
-{
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-
-    rest_counts_drop(rest_of(op->req));
-    op_answer(op, err, 200);
+    return err == DR_OK ? device_read(db_writer_reader(w), one) : err;
 }
 
 static void device_put(struct rest_req *req)
 {
-    int64_t id = rest_path_id(req, 0);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
-    if (op == NULL || !body_read(op, REST_DEVICE_UPDATE)) {
-        return;
+    if (op != NULL && body_read(op, REST_DEVICE_UPDATE)) {
+        row_finish(op, "update.device.device-updated", "Device record updated");
+        rest_one_write(&op->one, 200, update_run, change_done);
     }
-    op->row.id = id;
-    op->row.account = op->account;
-    op->row.updated_at = dr_wall_ms();
-    event_make(op, "update.device.device-updated", "Device record updated");
-    job_start(op, update_run, update_done);
 }
 
 /* ---- delete ---- */
@@ -362,26 +293,22 @@ static void delete_done(struct dev_delete *del, dr_err_t err)
 {
     struct op *op = DR_CONTAINER_OF(del, struct op, del);
 
-    rest_counts_drop(rest_of(op->req));
-    if (err == DR_OK) {
-        rest_answer_empty(op->req, 204);
-    } else {
-        op_answer(op, err, 0);
-    }
+    op->one.status = 204;
+    change_done(&op->one, err);
 }
 
 static void device_delete(struct rest_req *req)
 {
-    int64_t id = rest_path_id(req, 0);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
     if (op == NULL) {
         return;
     }
-    op->del = (struct dev_delete){.account = op->account, .device = id, .cb = delete_done};
+    op->del =
+        (struct dev_delete){.account = op->one.account, .device = op->one.id, .cb = delete_done};
     dr_err_t err = dev_delete_start(rest_of(req)->devices, &op->del);
     if (err != DR_OK) {
-        op_answer(op, err, 0);
+        rest_one_end(&op->one, err);
     }
 }
 
