@@ -52,13 +52,27 @@ void hal_random(void *buf, size_t len);
 /** Start again from the boot decision. Does not return. */
 _Noreturn void hal_reset(void);
 
-/** Open the one UDP flow of this device. @retval false  the name or route is not there */
-bool hal_net_open(const char *host, uint16_t port);
+enum hal_net { HAL_NET_UDP, HAL_NET_TCP };
+
+/**
+ * Open the one flow of this device; closes an older one. A TCP connection may still be under way
+ * when it returns: hal_net_send() then takes nothing.
+ * @retval false  the name or route is not there
+ */
+bool hal_net_open(enum hal_net kind, const char *host, uint16_t port);
 void hal_net_close(void);
-/** @retval false  not sent; the caller treats it as lost */
-bool hal_net_send(const void *buf, size_t len);
-/** One datagram, waiting at most @p timeout_ms. @return bytes, 0 when none came */
-size_t hal_net_recv(void *buf, size_t cap, uint32_t timeout_ms);
+/** @return bytes taken (all of a datagram), 0 = try again later, -1 = the flow is broken */
+int hal_net_send(const void *buf, size_t len);
+/** Never waits. @return bytes of one datagram or of the stream, 0 = none there, -1 = broken */
+int hal_net_recv(void *buf, size_t cap);
+/** Sleep until the flow has something, at most @p ms. */
+void hal_idle(uint32_t ms);
+/** The address of this device on the flow, for people and object 4; "" when there is none. */
+void hal_net_address(char *buf, size_t cap);
+
+/** Unix time in seconds, 0 while unknown. */
+int64_t hal_wall_time(void);
+void hal_wall_time_set(int64_t unix_s);
 
 /** The demonstration sensor, in thousandths of a degree Celsius. */
 int32_t hal_temperature_milli(void);

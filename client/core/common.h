@@ -15,14 +15,20 @@
 
 typedef enum cl_err {
     CL_OK = 0,
-    CL_ERR_INVAL = -1,  /**< malformed or out of range */
-    CL_ERR_NOENT = -2,  /**< not there */
-    CL_ERR_SPACE = -3,  /**< does not fit */
-    CL_ERR_IO = -4,     /**< flash or network failed */
-    CL_ERR_AUTH = -5,   /**< signature or digest is wrong */
-    CL_ERR_OLD = -6,    /**< version or security counter too low */
-    CL_ERR_STATE = -7,  /**< not now */
-    CL_ERR_DENIED = -8, /**< write-once */
+    CL_ERR_INVAL = -1,    /**< malformed or out of range */
+    CL_ERR_NOENT = -2,    /**< not there */
+    CL_ERR_SPACE = -3,    /**< does not fit */
+    CL_ERR_IO = -4,       /**< flash or network failed */
+    CL_ERR_AUTH = -5,     /**< signature or digest is wrong */
+    CL_ERR_OLD = -6,      /**< version or security counter too low */
+    CL_ERR_STATE = -7,    /**< not now */
+    CL_ERR_DENIED = -8,   /**< write-once, or an operation that the resource does not have */
+    CL_ERR_LATER = -9,    /**< of a callback: the answer follows with cl_done() */
+    CL_ERR_FORMAT = -10,  /**< content format not supported */
+    CL_ERR_TIMEOUT = -11, /**< no answer in time */
+    CL_ERR_BUSY = -12,    /**< no room now, may be tried again */
+    CL_ERR_CLOSED = -13,  /**< the association ended */
+    CL_ERR_REFUSED = -14, /**< answered with an error code */
 } cl_err_t;
 
 #define CL_CHECK __attribute__((warn_unused_result))
