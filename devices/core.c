@@ -131,6 +131,13 @@ struct dev_core *dev_core_free(struct dev_core *core)
     return NULL;
 }
 
+dr_err_t dev_core_route(struct dev_core *core, const char *prefix, dev_route_fn *fn, void *ctx)
+{
+    dr_assert(core != NULL);
+    loop_assert_current(core->cfg.control);
+    return dev_routes_add(&core->routes, prefix, fn, ctx);
+}
+
 void *dev_core_shard(struct dev_core *core, unsigned i)
 {
     dr_assert(i < core->n);

@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "devices/dev.h"
+#include "devices/route.h"
 #include "lwm2m/path.h"
 
 struct dev_shard;
@@ -39,6 +40,7 @@ struct dev_core {
     struct dr_hash_key name_key;  /**< (account, endpoint) → home shard and table hashes */
     struct dr_hash_key token_key; /**< observation tokens; kept in run_dir across restarts */
     struct dev_shard **shards;    /**< owned */
+    struct dev_routes routes;     /**< other parts' paths; never changes once started */
     unsigned n;
     struct dev_control *control; /**< owned; touched on control only */
 };

@@ -206,6 +206,7 @@ struct dev_shard {
     unsigned index;
     struct loop *loop;
     struct cx_engine *engine;
+    struct dev_route_home home; /**< of other parts' answers */
     struct db *db;
     struct dr_idgen ids;
     bool begun, ending;

@@ -462,6 +462,7 @@ struct loop *dev_shard_loop(const struct dev_shard *s)
 void dev_shard_set_engine(struct dev_shard *s, struct cx_engine *engine)
 {
     s->engine = engine;
+    s->home = (struct dev_route_home){.loop = s->loop, .engine = engine};
 }
 
 /* The shard of the loop that runs: a loop_call carries no argument of ours. */
@@ -494,6 +495,7 @@ static void end_run(struct loop_call *call)
     struct dev_shard *s = shard_here(call);
 
     s->ending = true;
+    s->home.engine = NULL;
     s->end_call = call;
     dev_touch_flush(s);
     dev_cache_flush(s);

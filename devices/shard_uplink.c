@@ -188,6 +188,33 @@ static bool quick_update(struct dev_shard *s, const struct cx_inbound *in, int64
     return true;
 }
 
+/* A message for another part of the server. */
+static void on_route(struct dev_shard *s, const struct cx_inbound *in)
+{
+    struct dev_route_req req = {.to = {.home = &s->home, .exchange = in->exchange},
+                                .peer = in->peer,
+                                .pdu = in->pdu,
+                                .endpoint = ""};
+
+    if (s->core->routes.n == 0 || !cx_peer_identity(s->engine, in->peer, &req.id)) {
+        dev_op_answer(s, in->exchange, CX_NOT_FOUND);
+        return;
+    }
+    bool open = req.id.kind == CX_ID_NONE;
+    req.account = open ? s->core->cfg.nosec_account : req.id.account;
+    req.endpoint = open || req.id.name == NULL ? "" : req.id.name;
+    uint32_t index = dev_reg_of_peer(s, in->peer);
+    if (index != 0 && (dev_reg_at(s, index)->flags & DEV_REG_LIVE) != 0) {
+        struct dev_reg *reg = dev_reg_at(s, index);
+        req.device = reg->device;
+        req.endpoint = reg->name;
+        dev_reg_heard(s, reg, dev_now_s());
+    }
+    if (!dev_routes_run(&s->core->routes, &req)) {
+        dev_op_answer(s, in->exchange, CX_NOT_FOUND);
+    }
+}
+
 static void on_request(void *data, struct cx_engine *e, const struct cx_inbound *in)
 {
     struct dev_shard *s = data;
@@ -218,7 +245,7 @@ static void on_request(void *data, struct cx_engine *e, const struct cx_inbound 
         on_send(s, in);
         return;
     case DEV_TARGET_NONE:
-        dev_op_answer(s, in->exchange, CX_NOT_FOUND);
+        on_route(s, in);
         return;
     }
 }
