@@ -619,6 +619,9 @@ dr_err_t cx_engine_adopt(struct cx_engine *e, int fd, enum cx_proto proto)
     if (proto == CX_PROTO_DTLS && e->crypto == NULL) {
         return DR_ERR_INVAL;
     }
+    if (proto == CX_PROTO_TCP || proto == CX_PROTO_TLS) {
+        return DR_ERR_UNSUPPORTED;
+    }
     struct cx_endpoint *ep = &e->socks[e->n_socks];
     *ep = (struct cx_endpoint){.engine = e, .proto = proto};
     dr_err_t err = cx_sock_new(fd, (uint8_t)e->n_socks, &ep->sock);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file  coap/engine.h
- * @brief The CoAP engine of one loop: sockets, DTLS associations, exchanges; server and client
- * role.
+ * @brief The CoAP engine of one loop: sockets, DTLS associations, connections, exchanges; server
+ * and client role.
  *
  * Layer: coap.  Threads: every function on the engine's own loop, unless it says otherwise; engines
  * share nothing but the read-only struct cx_security.  Memory: per peer see docs/limits.md. Limits:
  * struct cx_limits.  Security: nothing is kept for a peer before its cookie has come back (DTLS).
- * Spec: RFC7252, RFC7641, RFC7959, RFC8132, RFC9175, RFC6347.
+ * Spec: RFC7252, RFC7641, RFC7959, RFC8132, RFC8323, RFC9175, RFC6347.
  */
 #pragma once
 
@@ -31,7 +31,16 @@ typedef uint64_t cx_peer_t;
 /** A request that waits for our answer. 0 is none. */
 typedef uint64_t cx_exchange_t;
 
-enum cx_proto { CX_PROTO_UDP, CX_PROTO_DTLS };
+/** The last two are streams: each peer is a connection, but calls, answers and observations are the
+ * same. */
+enum cx_proto { CX_PROTO_UDP, CX_PROTO_DTLS, CX_PROTO_TCP, CX_PROTO_TLS };
+
+/** How messages lie in a stream. A server tells the two apart by the first bytes of the client. */
+enum cx_framing {
+    CX_FRAMING_RFC8323,  /**< a length in front, neither types nor message ids; CSM comes first */
+    CX_FRAMING_DATAGRAM, /**< whole RFC 7252 messages, with all that belongs to them: one in each
+                            TLS record, or (TCP) each behind a length of 4 bytes */
+};
 
 union cx_addr {
     struct sockaddr sa;
@@ -58,8 +67,8 @@ struct cx_identity {
 enum cx_gone {
     CX_GONE_CLOSED,   /**< close_notify, or cx_peer_close */
     CX_GONE_REPLACED, /**< a newer association of the same address is complete */
-    CX_GONE_IDLE,     /**< NoSec peer or association without traffic for longer than the limit */
-    CX_GONE_FAILED,   /**< fatal alert or failed handshake (client role) */
+    CX_GONE_IDLE,     /**< without traffic for longer than the limit */
+    CX_GONE_FAILED,   /**< fatal alert, failed handshake (client role), broken connection */
 };
 
 /** A request of a peer, whole (blocks assembled) and not a duplicate. Valid during the call only.
@@ -122,6 +131,11 @@ struct cx_limits {
     uint32_t handshake_cpu_pct;      /**< share of the loop's time: 30 */
     uint32_t nosec_idle_s;           /**< a NoSec peer without traffic is forgotten: 86,400 */
     uint32_t assoc_idle_s; /**< 0 = an association lives until closed, replaced or evicted */
+    uint32_t streams_max;  /**< TCP connections: 20,000; further ones are closed at once */
+    uint32_t streams_per_addr_max; /**< of one address: 1,000 */
+    uint32_t stream_hello_s; /**< from the accept to the first message: 60; TLS handshakes under way
+                                count for half_open_max too */
+    uint32_t stream_idle_s;  /**< a connection without traffic is closed: 86,400 */
 };
 
 struct cx_engine_config {
@@ -158,8 +172,14 @@ void cx_engine_goodbye(struct cx_engine *e);
  */
 DR_CHECK dr_err_t cx_sockets_open(union cx_addr *addr, unsigned n, int *ret_fds);
 /**
- * Take ownership of a bound UDP socket and serve @p proto on it.
- * @retval DR_ERR_INVAL  CX_PROTO_DTLS without cx_security
+ * The same for @p n listening TCP sockets: each shard accepts what the kernel gives to its own.
+ * Nothing is accepted before cx_engine_adopt.
+ * @param addr  in: address and port, as cx_sockets_open has filled it in for the same port
+ */
+DR_CHECK dr_err_t cx_listeners_open(union cx_addr *addr, unsigned n, int *ret_fds);
+/**
+ * Take ownership of a bound UDP socket, or of a listening TCP socket, and serve @p proto on it.
+ * @retval DR_ERR_INVAL  CX_PROTO_DTLS or CX_PROTO_TLS without cx_security
  * @retval DR_ERR_LIMIT  over 16 sockets
  * @retval DR_ERR_IO, DR_ERR_NOMEM  (after any error the descriptor is still the caller's)
  */
@@ -251,6 +271,8 @@ uint64_t cx_peer_user(const struct cx_engine *e, cx_peer_t peer);
 /** Identity of the peer; name is borrowed while the peer lives. False if it has gone. */
 bool cx_peer_identity(const struct cx_engine *e, cx_peer_t peer, struct cx_identity *ret);
 bool cx_peer_addr(const struct cx_engine *e, cx_peer_t peer, union cx_addr *ret);
+/** What it speaks; CX_PROTO_UDP if it has gone. */
+enum cx_proto cx_peer_proto(const struct cx_engine *e, cx_peer_t peer);
 /** End an association at once (revoked, deleted): close_notify, calls complete with DR_ERR_GONE,
  * later peer_gone. */
 void cx_peer_close(struct cx_engine *e, cx_peer_t peer);
@@ -263,8 +285,10 @@ void cx_peer_calls_moved(struct cx_engine *e, cx_peer_t peer);
 
 struct cx_connect {
     enum cx_proto proto;
+    enum cx_framing framing; /**< streams only */
     union cx_addr remote;
-    union cx_addr local; /**< source address; port is that of the adopted socket; family 0 = any */
+    union cx_addr local; /**< source address; port is that of the adopted socket, for a stream any
+                            free one; family 0 = any */
     const char *psk_identity; /**< borrowed for the call; NULL with a certificate in cx_security */
     const uint8_t *psk_key;
     size_t psk_key_len;
@@ -275,9 +299,9 @@ struct cx_connect {
     void *data;
 };
 /**
- * Make a peer of a server. Until @p c->cb it cannot be called (DR_ERR_BUSY). A socket of the
- * protocol must have been adopted; the peer stays until it is closed on one side.
- * @retval DR_ERR_LIMIT   too many handshakes or peers
+ * Make a peer of a server. Until @p c->cb it cannot be called (DR_ERR_BUSY). For a datagram
+ * protocol a socket must have been adopted; the peer stays until it is closed on one side.
+ * @retval DR_ERR_LIMIT   too many handshakes, connections or peers
  * @retval DR_ERR_EXISTS  the two addresses are a peer already (UDP), or shake hands (DTLS)
  * @retval DR_ERR_INVAL   no socket for it, or neither PSK nor certificate
  */
@@ -344,6 +368,10 @@ struct cx_stats {
     uint64_t handshakes_started, handshakes_done, handshakes_failed, hello_verify_sent,
         half_open_refused, resumed;
     uint64_t requests, responses, notifications, calls, call_timeouts;
+    uint64_t streams_accepted, streams_refused; /**< refused: over a limit, closed at once */
+    uint64_t streams_failed; /**< ended for what they sent, or for not going on in time */
+    uint64_t renegotiations;
     uint32_t peers, associations, half_open, exchanges, assemblies;
+    uint32_t streams; /**< connections, whatever their state */
 };
 void cx_engine_stats(const struct cx_engine *e, struct cx_stats *ret);

@@ -97,6 +97,14 @@ bool cx_peer_addr(const struct cx_engine *e, cx_peer_t peer, union cx_addr *ret)
     return p != NULL;
 }
 
+enum cx_proto cx_peer_proto(const struct cx_engine *e, cx_peer_t peer)
+{
+    dr_assert(e != NULL);
+    const struct cx_peer *p = cx_peer_get(&e->peers, peer);
+
+    return p != NULL ? e->socks[p->flow.sock].proto : CX_PROTO_UDP;
+}
+
 static void end_by_owner(struct cx_engine *e, cx_peer_t peer, bool goodbye)
 {
     dr_assert(e != NULL);

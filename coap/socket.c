@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 /* Bytes asked of the kernel; it doubles them, and a small datagram counts about 800. */
-#define RCVBUF_WANTED (8 << 20)
-#define SNDBUF_WANTED (4 << 20)
+#define RCVBUF_WANTED  (8 << 20)
+#define SNDBUF_WANTED  (4 << 20)
+/* Connections that wait to be accepted; the kernel's own maximum applies. */
+#define LISTEN_BACKLOG 1024
 
 /* One control message of the largest kind that we send or read. */
 #define CTL_BYTES CMSG_SPACE(sizeof(struct in6_pktinfo))
@@ -598,15 +600,18 @@ static void steer(int fd, unsigned n)
     (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof(prog));
 }
 
-static dr_err_t open_one(const union cx_addr *addr, bool shared, int *ret)
+static dr_err_t open_one(const union cx_addr *addr, int type, bool shared, int *ret)
 {
-    int fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(addr->sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
         return errno == EAFNOSUPPORT ? DR_ERR_UNSUPPORTED : DR_ERR_IO;
     }
     if (addr->sa.sa_family == AF_INET6) {
         set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    }
+    if (type == SOCK_STREAM) {
+        set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1); /* old connections of the port may linger */
     }
     if (shared) {
         set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -624,15 +629,13 @@ static dr_err_t open_one(const union cx_addr *addr, bool shared, int *ret)
     return DR_OK;
 }
 
-dr_err_t cx_sockets_open(union cx_addr *addr, unsigned n, int *ret_fds)
+static dr_err_t open_all(union cx_addr *addr, int type, unsigned n, int *ret_fds)
 {
-    dr_assert(addr != NULL && n > 0 && ret_fds != NULL);
-    dr_assert(addr->sa.sa_family == AF_INET || addr->sa.sa_family == AF_INET6);
     union cx_addr bound = *addr;
     socklen_t len = sizeof(bound);
     unsigned opened = 0;
 
-    dr_err_t err = open_one(addr, false, &ret_fds[0]);
+    dr_err_t err = open_one(addr, type, false, &ret_fds[0]);
     if (err != DR_OK) {
         return err;
     }
@@ -645,18 +648,47 @@ dr_err_t cx_sockets_open(union cx_addr *addr, unsigned n, int *ret_fds)
         set_int(ret_fds[0], SOL_SOCKET, SO_REUSEPORT, 1);
     }
     for (; opened < n; opened++) {
-        err = open_one(&bound, true, &ret_fds[opened]);
+        err = open_one(&bound, type, true, &ret_fds[opened]);
         if (err != DR_OK) {
             goto out;
         }
-    }
-    if (n > 1) {
-        steer(ret_fds[0], n);
     }
     *addr = bound;
 out:
     while (err != DR_OK && opened > 0) {
         (void)close(ret_fds[--opened]);
+    }
+    return err;
+}
+
+dr_err_t cx_sockets_open(union cx_addr *addr, unsigned n, int *ret_fds)
+{
+    dr_assert(addr != NULL && n > 0 && ret_fds != NULL);
+    dr_assert(addr->sa.sa_family == AF_INET || addr->sa.sa_family == AF_INET6);
+    dr_err_t err = open_all(addr, SOCK_DGRAM, n, ret_fds);
+
+    if (err == DR_OK && n > 1) {
+        steer(ret_fds[0], n);
+    }
+    return err;
+}
+
+dr_err_t cx_listeners_open(union cx_addr *addr, unsigned n, int *ret_fds)
+{
+    dr_assert(addr != NULL && n > 0 && ret_fds != NULL);
+    dr_assert(addr->sa.sa_family == AF_INET || addr->sa.sa_family == AF_INET6);
+    dr_err_t err = open_all(addr, SOCK_STREAM, n, ret_fds);
+    if (err != DR_OK) {
+        return err;
+    }
+    /* Only when all are bound: one that listens lets nobody join. */
+    for (unsigned i = 0; err == DR_OK && i < n; i++) {
+        if (listen(ret_fds[i], LISTEN_BACKLOG) != 0) {
+            err = errno == EADDRINUSE ? DR_ERR_IN_USE : DR_ERR_IO;
+        }
+    }
+    for (unsigned i = 0; err != DR_OK && i < n; i++) {
+        (void)close(ret_fds[i]);
     }
     return err;
 }
