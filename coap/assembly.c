@@ -49,7 +49,7 @@ void cx_assembly_free(struct cx_assembly *a)
     if (a->exch != NULL) {
         a->exch->assembly = NULL;
     }
-    if (a->exch != NULL && a->exch == m->cur) {
+    if (a->exch != NULL && a->exch == m->reading) {
         m->cur_body = a->body; /* its callback is reading */
     } else {
         dr_dynbuf_fini(&a->body);

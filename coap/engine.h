@@ -201,6 +201,11 @@ struct cx_reply {
  * @retval DR_ERR_NOT_FOUND  answered already, or never was
  */
 dr_err_t cx_answer(struct cx_engine *e, cx_exchange_t x, const struct cx_reply *reply);
+/**
+ * Acknowledge @p x now, so that its answer will be a message of its own. Without it that happens
+ * after a second. Not for requests that are no CON, nor after the answer: then nothing happens.
+ */
+void cx_ack(struct cx_engine *e, cx_exchange_t x);
 /** Never answer @p x and forget it: the peer will repeat its request (no credit, stop). */
 void cx_forget(struct cx_engine *e, cx_exchange_t x);
 

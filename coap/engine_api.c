@@ -16,6 +16,13 @@ dr_err_t cx_answer(struct cx_engine *e, cx_exchange_t x, const struct cx_reply *
     return cx_msg_answer(e->msg, x, reply, loop_now_ms(e->loop));
 }
 
+void cx_ack(struct cx_engine *e, cx_exchange_t x)
+{
+    dr_assert(e != NULL);
+    cx_engine_touch(e);
+    cx_msg_ack(e->msg, x);
+}
+
 void cx_forget(struct cx_engine *e, cx_exchange_t x)
 {
     dr_assert(e != NULL);

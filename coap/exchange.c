@@ -603,6 +603,23 @@ static void exch_wait(struct cx_exch *x, const struct cx_pdu *pdu)
     }
 }
 
+void cx_msg_ack(struct cx_msg *m, cx_exchange_t id)
+{
+    dr_assert(m != NULL);
+    struct cx_exch *x = exch_get(m, id);
+
+    if (x != NULL && x == m->cur && x->req.con) {
+        /* in the callback: from now on as if it had returned */
+        m->cur = NULL;
+        exch_wait(x, m->cur_pdu);
+        x = exch_get(m, id);
+    }
+    if (x != NULL && x->state == CX_EXCH_WAIT && x->req.con && !x->acked) {
+        dr_timer_cancel(&m->wheel, &x->timer);
+        ack_due(&x->timer, m->now_ms);
+    }
+}
+
 /* A duplicate of a request that we have not answered yet. */
 static bool pending_duplicate(struct cx_msg *m, struct cx_mpeer *p, const struct cx_req *req)
 {
@@ -658,12 +675,14 @@ static void exch_run(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *
     }
     m->stats->requests++;
     m->cur = x;
+    m->reading = x;
     m->cur_pdu = &whole;
     cx_exchange_t id = exch_id(x);
     m->ops->request(m->data, p, id, &whole);
 
     bool open = m->cur == x;
     m->cur = NULL;
+    m->reading = NULL;
     m->cur_pdu = NULL;
     dr_dynbuf_fini(&m->cur_body);
     if (!open) {

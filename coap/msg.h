@@ -135,6 +135,8 @@ void cx_msg_expire(struct cx_msg *m, uint64_t now_ms);
 /** As cx_answer. @retval DR_ERR_NOT_FOUND answered already, or never was, or its peer has gone */
 dr_err_t cx_msg_answer(struct cx_msg *m, cx_exchange_t x, const struct cx_reply *reply,
                        uint64_t now_ms);
+/** As cx_ack. */
+void cx_msg_ack(struct cx_msg *m, cx_exchange_t x);
 /** As cx_forget: the repeated request will be taken as new. */
 void cx_msg_forget(struct cx_msg *m, cx_exchange_t x);
 

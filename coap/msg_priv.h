@@ -189,8 +189,9 @@ struct cx_msg {
     struct dr_list works_list, stored_list;
     size_t stored_bytes;
     struct cx_call *done_head, *done_tail;
-    uint32_t n_open;     /**< calls not completed */
-    struct cx_exch *cur; /**< inside the request callback */
+    uint32_t n_open;               /**< calls not completed */
+    struct cx_exch *cur;           /**< inside the request callback */
+    const struct cx_exch *reading; /**< whose callback is running, acknowledged or not */
     const struct cx_pdu *cur_pdu;
     struct dr_dynbuf cur_body; /**< body of cur, when its assembly went before the callback ended */
     size_t pool_left;

@@ -58,6 +58,9 @@ static void on_request(void *data, struct cx_mpeer *p, cx_exchange_t x, const st
         cx_msg_peer_fini(r->m, p, DR_ERR_GONE);
         return;
     }
+    if (r->ack) {
+        cx_msg_ack(r->m, x);
+    }
     if (r->forget) {
         cx_msg_forget(r->m, x);
     } else if (r->auto_reply != NULL) {

@@ -55,6 +55,7 @@ struct rig {
     struct rig_seen *notified;
     bool refuse;                       /**< notify says false */
     const struct cx_reply *auto_reply; /**< answers inside the request callback */
+    bool ack;                          /**< acknowledges inside the request callback */
     bool forget;                       /**< forgets inside the request callback */
     bool end_peer;                     /**< ends the peer inside the request callback */
     bool has_observed;

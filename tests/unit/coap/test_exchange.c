@@ -126,6 +126,73 @@ START_TEST(after_a_second_an_empty_ack_and_later_a_con)
 }
 END_TEST
 
+static void ack_then_con(uint16_t mid)
+{
+    struct cx_pdu ack = rig_out(&r, 0);
+    ck_assert_uint_eq(ack.type, CX_ACK);
+    ck_assert_uint_eq(ack.code, CX_EMPTY);
+    ck_assert_uint_eq(ack.mid, mid);
+    if (r.auto_reply == NULL) {
+        rig_quiet(&r);
+        cx_msg_ack(r.m, r.last->x); /* once is enough */
+        rig_quiet(&r);
+        answer(&changed);
+    }
+    struct cx_pdu con = rig_out(&r, 0);
+    ck_assert_uint_eq(con.type, CX_CON);
+    ck_assert_uint_eq(con.code, CX_CHANGED);
+    rig_in(&r, 0, CX_ACK, CX_EMPTY, con.mid, "", NULL, 0, NULL, 0);
+    ck_assert(!cx_msg_peer_busy(&r.peers[0]));
+    rig_pass(&r, 300000);
+    rig_quiet(&r);
+}
+
+START_TEST(an_ack_asked_for_goes_out_at_once)
+{
+    post(5, "tok", "x"); /* after the callback */
+    rig_quiet(&r);
+    cx_msg_ack(r.m, r.last->x);
+    ack_then_con(5);
+    cx_msg_ack(r.m, r.last->x); /* no longer there */
+    rig_quiet(&r);
+    r.ack = true; /* inside, answered later */
+    post(6, "tok", "y");
+    ack_then_con(6);
+    r.auto_reply = &changed; /* both inside */
+    post(7, "tok", "z");
+    ack_then_con(7);
+}
+END_TEST
+
+START_TEST(an_ack_asked_for_keeps_the_body_readable)
+{
+    struct cx_opt opts[2] = {rig_text(CX_OPT_URI_PATH, "rd")};
+    uint8_t raw[4];
+
+    r.ack = true;
+    r.auto_reply = &changed;
+    opts[1] = cx_opt_uint(CX_OPT_BLOCK1, 8, raw); /* 0, more, 16 bytes */
+    rig_in(&r, 0, CX_CON, CX_POST, 1, "a", opts, 2, "0123456789abcdef", 16);
+    ck_assert_uint_eq(rig_out(&r, 0).code, CX_CONTINUE);
+    opts[1] = cx_opt_uint(CX_OPT_BLOCK1, 16, raw);
+    rig_in(&r, 0, CX_CON, CX_POST, 2, "b", opts, 2, "xyz", 3);
+    ck_assert_uint_eq(r.last->len, 19); /* the rig compares it after the answer */
+    ack_then_con(2);
+}
+END_TEST
+
+START_TEST(a_non_gets_no_ack)
+{
+    struct cx_opt path = rig_text(CX_OPT_URI_PATH, "rd");
+
+    r.ack = true;
+    rig_in(&r, 0, CX_NON, CX_POST, 77, "t", &path, 1, NULL, 0);
+    rig_quiet(&r);
+    answer(&changed);
+    ck_assert_uint_eq(rig_out(&r, 0).type, CX_NON);
+}
+END_TEST
+
 START_TEST(a_separate_answer_is_repeated_four_times_then_given_up)
 {
     post(5, "tok", "x");
@@ -499,6 +566,9 @@ int main(void)
     tcase_add_test(tc, a_non_is_answered_by_a_non_of_our_own_id);
     tcase_add_test(tc, nothing_is_remembered_of_a_non_that_waits_but_it_is_answered);
     tcase_add_test(tc, after_a_second_an_empty_ack_and_later_a_con);
+    tcase_add_test(tc, an_ack_asked_for_goes_out_at_once);
+    tcase_add_test(tc, an_ack_asked_for_keeps_the_body_readable);
+    tcase_add_test(tc, a_non_gets_no_ack);
     tcase_add_test(tc, a_separate_answer_is_repeated_four_times_then_given_up);
     tcase_add_test(tc, a_reset_ends_a_separate_answer);
     tcase_add_test(tc, a_duplicate_after_the_empty_ack_gets_another_one);
