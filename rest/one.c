@@ -94,7 +94,7 @@ static void one_read_done(struct db_read *read, dr_err_t err)
 void rest_one_read(struct rest_one *one, rest_one_read_fn *fn)
 {
     one->read_fn = fn;
-    one->status = 200;
+    one->status = one->status == 0 ? 200 : one->status;
     rest_read_start(one->req, &one->read, one_read, one_read_done);
     if (rest_req_answered(one->req)) { /* it did not start */
         rest_one_drop(one);

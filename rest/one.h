@@ -34,6 +34,7 @@ struct rest_one {
     const char *what; /**< "API key": for "no such API key" */
     json_t *json;     /**< the body, from rest_one_body(); NULL before */
     struct dr_dynbuf out;
+    int status; /**< of the answer when all went well */
 
     /* its own from here */
     struct db_read read;
@@ -41,7 +42,6 @@ struct rest_one {
     rest_one_read_fn *read_fn;
     rest_one_write_fn *write_fn;
     rest_one_done_fn *done;
-    int status;
 };
 
 /**
@@ -60,7 +60,7 @@ bool rest_one_body(struct rest_one *one);
 /** Was the body's content right? False: answered with what was not, and dropped. */
 bool rest_one_parsed(struct rest_one *one, dr_err_t err, const struct rest_field_errors *errors);
 
-/** Read, then answer 200. */
+/** Read, then answer with one->status (0: 200). */
 void rest_one_read(struct rest_one *one, rest_one_read_fn *fn);
 
 /**

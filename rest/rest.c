@@ -125,6 +125,8 @@ static const struct rest_routes *const all_routes[] = {
     &rest_v3_backup_routes,
     &rest_health_routes,
     &rest_v3_update_campaigns_routes,
+    &rest_v3_campaign_devices_routes,
+    &rest_v3_campaign_statistics_routes,
     &rest_v3_upload_jobs_routes,
     &rest_v3_firmware_images_routes,
     &rest_v3_firmware_manifests_routes,

@@ -94,6 +94,8 @@ extern const struct rest_routes rest_v3_firmware_images_routes;
 extern const struct rest_routes rest_v3_firmware_manifests_routes;
 extern const struct rest_routes rest_v3_upload_jobs_routes;
 extern const struct rest_routes rest_v3_update_campaigns_routes;
+extern const struct rest_routes rest_v3_campaign_devices_routes;
+extern const struct rest_routes rest_v3_campaign_statistics_routes;
 extern const struct rest_routes rest_v2_endpoints_routes;
 extern const struct rest_routes rest_v2_device_requests_routes;
 extern const struct rest_routes rest_v2_subscriptions_routes;
