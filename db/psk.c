@@ -62,6 +62,32 @@ dr_err_t db_psk_delete(struct db_writer *w, int64_t account, const char *endpoin
     return conn_run_one(&q, DR_ERR_NOT_FOUND);
 }
 
+dr_err_t db_psk_used(struct db_writer *w, int64_t id)
+{
+    dr_assert(w != NULL);
+    struct conn_q q = conn_q(&w->conn, "DELETE FROM psk WHERE use = 1 AND (account, endpoint_name)"
+                                       " = (SELECT account, endpoint_name FROM psk"
+                                       " WHERE id = ? AND use = 2)");
+    int64_t changed = 0;
+
+    conn_put_int(&q, id);
+    dr_err_t err = conn_run(&q, NULL);
+    if (err == DR_OK) {
+        q = conn_q(&w->conn, "UPDATE psk SET use = 1 WHERE id = ? AND use = 2");
+        conn_put_int(&q, id);
+        err = conn_run(&q, &changed);
+    }
+    if (err == DR_OK && changed != 0) {
+        q = conn_q(&w->conn, "UPDATE device SET bootstrapped_timestamp ="
+                             " max(device.bootstrapped_timestamp, psk.created_at) FROM psk"
+                             " WHERE psk.id = ? AND device.account = psk.account"
+                             " AND device.endpoint_name = psk.endpoint_name");
+        conn_put_int(&q, id);
+        err = conn_run(&q, NULL);
+    }
+    return err;
+}
+
 #define PSK_COLS "id, account, use, identity, endpoint_name, version, created_at"
 
 static dr_err_t psk_rows(struct conn_q *q, bool one, db_psk_fn *fn, void *data)

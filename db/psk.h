@@ -26,6 +26,7 @@ struct db_reader;
 enum db_psk_use {
     DB_PSK_OPERATOR = 0,     /**< put by the operator: bootstrap and, when used there, LwM2M */
     DB_PSK_BOOTSTRAPPED = 1, /**< made by us and delivered by bootstrap: LwM2M */
+    DB_PSK_OFFERED = 2,      /**< the same, but the device has not registered with it yet */
 };
 
 struct db_psk {
@@ -51,6 +52,13 @@ DR_CHECK dr_err_t db_psk_rekey(struct db_writer *w, int64_t account, const char 
 /** @p fn (may be NULL) gets the row before it goes. @retval DR_ERR_NOT_FOUND */
 DR_CHECK dr_err_t db_psk_delete(struct db_writer *w, int64_t account, const char *endpoint_name,
                                 enum db_psk_use use, db_psk_fn *fn, void *data);
+
+/**
+ * A device has registered with the key of row @p id: if that was only offered, it takes the place
+ * of the delivered one before, and the device's bootstrapped_timestamp is not older than it.
+ * Nothing happens for any other key.
+ */
+DR_CHECK dr_err_t db_psk_used(struct db_writer *w, int64_t id);
 
 /** By identity, for a handshake: the account is what is asked for. @retval DR_ERR_NOT_FOUND */
 DR_CHECK dr_err_t db_psk_find(struct db_reader *r, struct dr_bytes identity, db_psk_fn *fn,

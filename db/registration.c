@@ -11,6 +11,7 @@
 #include "db/conn_priv.h"
 #include "db/device_priv.h"
 #include "db/event.h"
+#include "db/psk.h"
 
 /** What a Register finds. */
 struct found {
@@ -192,6 +193,9 @@ dr_err_t db_register(struct db_writer *w, const struct db_register_in *in,
     if (err == DR_OK && (created || f.state != DB_DEVICE_REGISTERED)) {
         err = append(w, in->event_ids[1], in->account, f.device, "update.device.device-updated",
                      "device registered", "{\"state\":\"registered\"}");
+    }
+    if (err == DR_OK && in->credential != 0) {
+        err = db_psk_used(w, in->credential);
     }
     if (err == DR_OK) {
         *out = (struct db_register_out){.device = f.device,

@@ -12,6 +12,7 @@
  */
 #include <stdio.h>
 
+#include "db/bootstrap_schema.h"
 #include "db/campaign_schema.h"
 #include "db/db_priv.h"
 #include "db/firmware_schema.h"
@@ -210,8 +211,9 @@ static const char step1[] =
 
 static const char step2[] = DB_CAMPAIGN_SCHEMA;
 static const char step3[] = DB_FIRMWARE_SCHEMA;
+static const char step4[] = DB_BOOTSTRAP_SCHEMA;
 
-static const char *const steps[] = {step1, step2, step3};
+static const char *const steps[] = {step1, step2, step3, step4};
 
 #define SCHEMA_VERSION ((int64_t)DR_ARRAY_LEN(steps))
 

@@ -126,7 +126,7 @@ static dr_err_t credential_check(struct db_reader *r, const struct dev_op *op, b
 {
     struct psk_check c = {.id = op->id.credential, .version = op->id.version};
 
-    for (int use = DB_PSK_OPERATOR; use <= DB_PSK_BOOTSTRAPPED; use++) {
+    for (int use = DB_PSK_OPERATOR; use <= DB_PSK_OFFERED; use++) {
         dr_err_t err =
             db_psk_get(r, op->id.account, op->endpoint, (enum db_psk_use)use, psk_row, &c);
         if (err != DR_OK && err != DR_ERR_NOT_FOUND) {
