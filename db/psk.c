@@ -62,22 +62,34 @@ dr_err_t db_psk_delete(struct db_writer *w, int64_t account, const char *endpoin
     return conn_run_one(&q, DR_ERR_NOT_FOUND);
 }
 
+static dr_err_t is_offered(struct db_writer *w, int64_t id, bool *ret)
+{
+    struct conn_q q = conn_q(&w->conn, "SELECT 1 FROM psk WHERE id = ? AND use = 2");
+
+    conn_put_int(&q, id);
+    *ret = conn_row(&q);
+    return conn_end(&q);
+}
+
 dr_err_t db_psk_used(struct db_writer *w, int64_t id)
 {
     dr_assert(w != NULL);
-    struct conn_q q = conn_q(&w->conn, "DELETE FROM psk WHERE use = 1 AND (account, endpoint_name)"
-                                       " = (SELECT account, endpoint_name FROM psk"
-                                       " WHERE id = ? AND use = 2)");
-    int64_t changed = 0;
+    bool offered = false;
+    dr_err_t err = is_offered(w, id, &offered);
 
-    conn_put_int(&q, id);
-    dr_err_t err = conn_run(&q, NULL);
-    if (err == DR_OK) {
-        q = conn_q(&w->conn, "UPDATE psk SET use = 1 WHERE id = ? AND use = 2");
-        conn_put_int(&q, id);
-        err = conn_run(&q, &changed);
+    if (err != DR_OK || !offered) {
+        return err;
     }
-    if (err == DR_OK && changed != 0) {
+    struct conn_q q = conn_q(&w->conn, "DELETE FROM psk WHERE use = 1 AND (account, endpoint_name)"
+                                       " = (SELECT account, endpoint_name FROM psk WHERE id = ?)");
+    conn_put_int(&q, id);
+    err = conn_run(&q, NULL);
+    if (err == DR_OK) {
+        q = conn_q(&w->conn, "UPDATE psk SET use = 1 WHERE id = ?");
+        conn_put_int(&q, id);
+        err = conn_run(&q, NULL);
+    }
+    if (err == DR_OK) {
         q = conn_q(&w->conn, "UPDATE device SET bootstrapped_timestamp ="
                              " max(device.bootstrapped_timestamp, psk.created_at) FROM psk"
                              " WHERE psk.id = ? AND device.account = psk.account"

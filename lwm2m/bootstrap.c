@@ -112,23 +112,44 @@ unsigned lwm2m_boot_found_servers(const struct lwm2m_boot_found *found)
     return n;
 }
 
-dr_err_t lwm2m_boot_security_id(const struct lwm2m_boot_found *found, uint16_t *ret)
+/* The instance of @p ssid; without one, the lowest that nothing stands in the way of: with @p keep
+ * any instance, else only those without ssid that @p accounts are. */
+static dr_err_t id_pick(const struct lwm2m_boot_instance *list, uint8_t n, uint16_t ssid, bool keep,
+                        bool accounts, uint16_t *ret)
 {
-    dr_assert(found != NULL && ret != NULL);
-    if (found->more) {
-        return DR_ERR_LIMIT;
+    for (uint8_t i = 0; keep && i < n; i++) {
+        if (list[i].ssid == ssid) {
+            *ret = list[i].id;
+            return DR_OK;
+        }
     }
     for (uint16_t id = 0; id <= LWM2M_BOOT_INSTANCES_MAX; id++) {
-        bool kept = false;
-        for (uint8_t i = 0; i < found->n_security; i++) {
-            kept = kept || (found->security[i].id == id && found->security[i].ssid == 0);
+        bool taken = false;
+        for (uint8_t i = 0; i < n; i++) {
+            taken = taken || (list[i].id == id && (keep || (accounts && list[i].ssid == 0)));
         }
-        if (!kept) {
+        if (!taken) {
             *ret = id;
             return DR_OK;
         }
     }
     return DR_ERR_LIMIT;
+}
+
+dr_err_t lwm2m_boot_security_id(const struct lwm2m_boot_found *found, uint16_t ssid, bool keep,
+                                uint16_t *ret)
+{
+    dr_assert(found != NULL && ret != NULL);
+    return found->more ? DR_ERR_LIMIT
+                       : id_pick(found->security, found->n_security, ssid, keep, true, ret);
+}
+
+dr_err_t lwm2m_boot_server_id(const struct lwm2m_boot_found *found, uint16_t ssid, bool keep,
+                              uint16_t *ret)
+{
+    dr_assert(found != NULL && ret != NULL);
+    return found->more ? DR_ERR_LIMIT
+                       : id_pick(found->server, found->n_server, ssid, keep, false, ret);
 }
 
 static dr_err_t add(struct lwm2m_nodes *nodes, uint16_t object, uint16_t instance, uint16_t res,

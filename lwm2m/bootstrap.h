@@ -79,10 +79,17 @@ DR_CHECK dr_err_t lwm2m_boot_discover_read(const char *text, size_t len,
 unsigned lwm2m_boot_found_servers(const struct lwm2m_boot_found *found);
 
 /**
- * The instance of /0 to write: the lowest that holds no account of a bootstrap server.
+ * The instance of /0 to write for the server @p ssid: never one that holds the account of a
+ * bootstrap server.
+ * @param keep  accounts of other servers stay: the one that @p ssid has, else a free one; without
+ *              it, the lowest
  * @retval DR_ERR_LIMIT  cannot be told, there are too many instances
  */
-DR_CHECK dr_err_t lwm2m_boot_security_id(const struct lwm2m_boot_found *found, uint16_t *ret);
+DR_CHECK dr_err_t lwm2m_boot_security_id(const struct lwm2m_boot_found *found, uint16_t ssid,
+                                         bool keep, uint16_t *ret);
+/** The same for /1, where all instances are of servers. */
+DR_CHECK dr_err_t lwm2m_boot_server_id(const struct lwm2m_boot_found *found, uint16_t ssid,
+                                       bool keep, uint16_t *ret);
 
 /** Account of one server: an instance of /0. Texts and bytes are borrowed. */
 struct lwm2m_boot_security {
