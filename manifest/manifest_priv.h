@@ -33,6 +33,17 @@ struct manifest_scan {
 DR_CHECK dr_err_t manifest_fail(struct manifest_scan *s, enum manifest_check check, const char *fmt,
                                 ...) __attribute__((format(printf, 3, 4)));
 
+/** MALFORMED: @p field is missing or malformed. */
+DR_CHECK dr_err_t manifest_malformed(struct manifest_scan *s, const char *field);
+
+/** An OCTET STRING of 32 octets; faults with MALFORMED or DIGEST_LENGTH. */
+DR_CHECK dr_err_t manifest_get_digest(struct manifest_scan *s, struct dr_rd *rd, const char *field,
+                                      struct dr_bytes *ret);
+
+/** An INTEGER of at most @p octets, 1 to 2^32 - 1; faults with MALFORMED or SIZE. */
+DR_CHECK dr_err_t manifest_get_size(struct manifest_scan *s, struct dr_rd *rd, const char *field,
+                                    size_t octets, uint64_t *ret);
+
 /** Does any of the trusted keys verify a raw signature over @p tbs? */
 bool manifest_any_key(const struct manifest_means *means, struct dr_bytes tbs, struct dr_bytes sig);
 

@@ -22,37 +22,6 @@
 #define FORMAT_BSDIFF     5
 #define SIZE_OCTETS_MAX   5 /* sizes below 2^32 */
 
-static dr_err_t malformed(struct manifest_scan *s, const char *field)
-{
-    return manifest_fail(s, MANIFEST_CHECK_MALFORMED, "%s is missing or malformed", field);
-}
-
-static dr_err_t get_digest(struct manifest_scan *s, struct dr_rd *rd, const char *field,
-                           struct dr_bytes *ret)
-{
-    if (manifest_der_get(rd, MANIFEST_DER_OCTETS, ret) != DR_OK) {
-        return malformed(s, field);
-    }
-    if (ret->len != MANIFEST_DIGEST_LEN) {
-        return manifest_fail(s, MANIFEST_CHECK_DIGEST_LENGTH, "%s has %zu octets instead of 32",
-                             field, ret->len);
-    }
-    return DR_OK;
-}
-
-static dr_err_t get_size(struct manifest_scan *s, struct dr_rd *rd, const char *field,
-                         uint64_t *ret)
-{
-    if (manifest_der_get_uint(rd, MANIFEST_DER_INTEGER, SIZE_OCTETS_MAX, ret) != DR_OK ||
-        *ret > UINT32_MAX) {
-        return malformed(s, field);
-    }
-    if (*ret == 0) {
-        return manifest_fail(s, MANIFEST_CHECK_SIZE, "%s is zero", field);
-    }
-    return DR_OK;
-}
-
 static dr_err_t get_certs(struct manifest_scan *s, struct dr_bytes list,
                           struct manifest_signature *sig)
 {
@@ -62,13 +31,13 @@ static dr_err_t get_certs(struct manifest_scan *s, struct dr_bytes list,
     while (!dr_rd_done(&rd)) {
         struct dr_bytes body, fingerprint, uri;
         if (manifest_der_get(&rd, MANIFEST_DER_SEQUENCE, &body) != DR_OK) {
-            return malformed(s, "certificate reference");
+            return manifest_malformed(s, "certificate reference");
         }
         struct dr_rd in = dr_rd_bytes_of(body);
         if (manifest_der_get(&in, MANIFEST_DER_OCTETS, &fingerprint) != DR_OK ||
             fingerprint.len != MANIFEST_DIGEST_LEN || manifest_der_get_utf8(&in, &uri) != DR_OK ||
             !dr_rd_done(&in)) {
-            return malformed(s, "certificate reference (fingerprint of 32 octets, uri)");
+            return manifest_malformed(s, "certificate reference (fingerprint of 32 octets, uri)");
         }
         if (first) {
             sig->fingerprint = fingerprint;
@@ -76,7 +45,7 @@ static dr_err_t get_certs(struct manifest_scan *s, struct dr_bytes list,
             first = false;
         }
     }
-    return first ? malformed(s, "certificate reference") : DR_OK;
+    return first ? manifest_malformed(s, "certificate reference") : DR_OK;
 }
 
 static dr_err_t get_signatures(struct manifest_scan *s, struct dr_bytes list)
@@ -92,12 +61,12 @@ static dr_err_t get_signatures(struct manifest_scan *s, struct dr_bytes list)
         }
         struct manifest_signature *sig = &m->signatures[m->signature_count];
         if (manifest_der_get(&rd, MANIFEST_DER_SEQUENCE, &body) != DR_OK) {
-            return malformed(s, "signature block");
+            return manifest_malformed(s, "signature block");
         }
         struct dr_rd in = dr_rd_bytes_of(body);
         if (manifest_der_get(&in, MANIFEST_DER_OCTETS, &sig->sig) != DR_OK ||
             manifest_der_get(&in, MANIFEST_DER_SEQUENCE, &certs) != DR_OK || !dr_rd_done(&in)) {
-            return malformed(s, "signature block");
+            return manifest_malformed(s, "signature block");
         }
         dr_err_t err = get_certs(s, certs, sig);
         if (err != DR_OK) {
@@ -117,14 +86,14 @@ static dr_err_t get_macs(struct manifest_scan *s, struct dr_rd *rd)
         return DR_OK;
     }
     if (manifest_der_get(rd, MANIFEST_DER_SEQUENCE, &list) != DR_OK) {
-        return malformed(s, "macs");
+        return manifest_malformed(s, "macs");
     }
     struct dr_rd in = dr_rd_bytes_of(list);
     while (!dr_rd_done(&in)) {
         struct dr_bytes body, skip;
         uint64_t n;
         if (manifest_der_get(&in, MANIFEST_DER_SEQUENCE, &body) != DR_OK) {
-            return malformed(s, "mac block");
+            return manifest_malformed(s, "mac block");
         }
         struct dr_rd b = dr_rd_bytes_of(body);
         bool good = manifest_der_get(&b, MANIFEST_DER_OCTETS, &skip) == DR_OK &&
@@ -137,7 +106,7 @@ static dr_err_t get_macs(struct manifest_scan *s, struct dr_rd *rd)
                     manifest_der_get_uint(&b, MANIFEST_DER_INTEGER, 8, &n) == DR_OK &&
                     dr_rd_done(&b);
         if (!good) {
-            return malformed(s, "mac block");
+            return manifest_malformed(s, "mac block");
         }
         s->m->mac_count++;
     }
@@ -149,19 +118,19 @@ static dr_err_t get_resource_signature(struct manifest_scan *s, struct dr_bytes 
     struct dr_rd rd = dr_rd_bytes_of(body);
     struct dr_bytes list;
 
-    dr_err_t err = get_digest(s, &rd, "signature hash", &s->m->hash);
+    dr_err_t err = manifest_get_digest(s, &rd, "signature hash", &s->m->hash);
     if (err != DR_OK) {
         return err;
     }
     if (manifest_der_get(&rd, MANIFEST_DER_SEQUENCE, &list) != DR_OK) {
-        return malformed(s, "signatures");
+        return manifest_malformed(s, "signatures");
     }
     err = get_signatures(s, list);
     if (err == DR_OK) {
         err = get_macs(s, &rd);
     }
     if (err == DR_OK && !dr_rd_done(&rd)) {
-        return malformed(s, "signature");
+        return manifest_malformed(s, "signature");
     }
     return err;
 }
@@ -174,7 +143,7 @@ static dr_err_t get_mode(struct manifest_scan *s)
     uint64_t n = 0;
 
     if (manifest_der_get_uint(&rd, MANIFEST_DER_ENUMERATED, 2, &n) != DR_OK) {
-        return malformed(s, "manifestVersion");
+        return manifest_malformed(s, "manifestVersion");
     }
     if (n != MANIFEST_V1) {
         return manifest_fail(s, MANIFEST_CHECK_VERSION, "manifestVersion %llu, known is 1",
@@ -182,14 +151,14 @@ static dr_err_t get_mode(struct manifest_scan *s)
     }
     while (manifest_der_peek(&rd) != MANIFEST_DER_ENUMERATED) {
         if (manifest_der_next(&rd, &e) != DR_OK) {
-            return malformed(s, "manifest");
+            return manifest_malformed(s, "manifest");
         }
         if (e.tag == MANIFEST_DER_OID) {
             return manifest_fail(s, MANIFEST_CHECK_CRYPTO_MODE, "encryptionMode is an OID");
         }
     }
     if (manifest_der_get_uint(&rd, MANIFEST_DER_ENUMERATED, 2, &n) != DR_OK) {
-        return malformed(s, "encryptionMode");
+        return manifest_malformed(s, "encryptionMode");
     }
     if (n < MANIFEST_MODE_ECC_AES || n > MANIFEST_MODE_PSK_AES) {
         return manifest_fail(s, MANIFEST_CHECK_CRYPTO_MODE, "encryptionMode %llu",
@@ -211,22 +180,22 @@ static dr_err_t get_resource(struct manifest_scan *s, struct dr_rd *rd)
     uint64_t type = 0;
 
     if (manifest_der_next(rd, &e) != DR_OK || e.tag != MANIFEST_DER_SEQUENCE) {
-        return malformed(s, "resource");
+        return manifest_malformed(s, "resource");
     }
     s->m->signed_part = e.whole;
     struct dr_rd in = dr_rd_bytes_of(e.value);
     if (manifest_der_peek(&in) == MANIFEST_DER_UTF8 && manifest_der_get_utf8(&in, &uri) != DR_OK) {
-        return malformed(s, "resource uri");
+        return manifest_malformed(s, "resource uri");
     }
     if (manifest_der_get_uint(&in, MANIFEST_DER_ENUMERATED, 2, &type) != DR_OK) {
-        return malformed(s, "resourceType");
+        return manifest_malformed(s, "resourceType");
     }
     if (type != RESOURCE_MANIFEST) {
         return manifest_fail(s, MANIFEST_CHECK_MALFORMED, "resourceType %llu is not a manifest",
                              (unsigned long long)type);
     }
     if (manifest_der_get(&in, MANIFEST_DER_SEQUENCE, &s->body) != DR_OK || !dr_rd_done(&in)) {
-        return malformed(s, "manifest");
+        return manifest_malformed(s, "manifest");
     }
     return DR_OK;
 }
@@ -250,7 +219,7 @@ static dr_err_t outer(struct manifest_scan *s)
         return err;
     }
     if (manifest_der_get(&in, MANIFEST_DER_SEQUENCE, &signature) != DR_OK || !dr_rd_done(&in)) {
-        return malformed(s, "resource signature");
+        return manifest_malformed(s, "resource signature");
     }
     err = get_mode(s);
     if (err == DR_OK) {
@@ -325,7 +294,7 @@ static dr_err_t get_id(struct manifest_scan *s, struct dr_rd *rd, const char *fi
 
     if (manifest_der_get(rd, MANIFEST_DER_OCTETS, &b) != DR_OK ||
         (b.len != 0 && b.len != MANIFEST_ID_LEN)) {
-        return malformed(s, field);
+        return manifest_malformed(s, field);
     }
     *ret = b;
     return DR_OK;
@@ -339,10 +308,10 @@ static dr_err_t get_identity(struct manifest_scan *s, struct dr_rd *rd)
     if (manifest_der_get(rd, MANIFEST_DER_ENUMERATED, &skip) != DR_OK ||
         (manifest_der_peek(rd) == MANIFEST_DER_UTF8 &&
          manifest_der_get_utf8(rd, &m->description) != DR_OK)) {
-        return malformed(s, "description");
+        return manifest_malformed(s, "description");
     }
     if (manifest_der_get_uint(rd, MANIFEST_DER_INTEGER, 8, &m->version) != DR_OK) {
-        return malformed(s, "timestamp");
+        return manifest_malformed(s, "timestamp");
     }
     dr_err_t err = get_id(s, rd, "vendorId", &m->vendor);
     if (err == DR_OK) {
@@ -363,13 +332,13 @@ static dr_err_t get_period(struct manifest_scan *s, struct dr_rd *rd)
         return DR_OK;
     }
     if (manifest_der_get(rd, MANIFEST_DER_SEQUENCE, &body) != DR_OK) {
-        return malformed(s, "applyPeriod");
+        return manifest_malformed(s, "applyPeriod");
     }
     struct dr_rd in = dr_rd_bytes_of(body);
     if (manifest_der_get_uint(&in, MANIFEST_DER_INTEGER, 8, &m->valid_from) != DR_OK ||
         manifest_der_get_uint(&in, MANIFEST_DER_INTEGER, 8, &m->valid_to) != DR_OK ||
         !dr_rd_done(&in)) {
-        return malformed(s, "applyPeriod");
+        return manifest_malformed(s, "applyPeriod");
     }
     m->has_apply_period = true;
     return DR_OK;
@@ -381,17 +350,17 @@ static dr_err_t get_head(struct manifest_scan *s, struct dr_rd *rd, struct dr_by
     struct dr_bytes skip;
 
     if (manifest_der_get(rd, MANIFEST_DER_OCTETS, &m->nonce) != DR_OK) {
-        return malformed(s, "nonce");
+        return manifest_malformed(s, "nonce");
     }
     if (manifest_der_get(rd, MANIFEST_DER_OCTETS, &m->vendor_data) != DR_OK) {
-        return malformed(s, "vendorInfo");
+        return manifest_malformed(s, "vendorInfo");
     }
     if (m->vendor_data.len > s->vendor_data_max) {
         return manifest_fail(s, MANIFEST_CHECK_VENDOR_DATA, "%zu octets, the device takes %zu",
                              m->vendor_data.len, s->vendor_data_max);
     }
     if (manifest_der_peek(rd) == MANIFEST_DER_OCTETS) {
-        dr_err_t err = get_digest(s, rd, "precursorDigest", ret_precursor);
+        dr_err_t err = manifest_get_digest(s, rd, "precursorDigest", ret_precursor);
         if (err != DR_OK) {
             return err;
         }
@@ -401,17 +370,17 @@ static dr_err_t get_head(struct manifest_scan *s, struct dr_rd *rd, struct dr_by
         return err;
     }
     if (manifest_der_get_bool(rd, &m->apply_immediately) != DR_OK) {
-        return malformed(s, "applyImmediately");
+        return manifest_malformed(s, "applyImmediately");
     }
     if (manifest_der_peek(rd) == MANIFEST_DER_INTEGER) {
         if (manifest_der_get_uint(rd, MANIFEST_DER_INTEGER, 8, &m->priority) != DR_OK) {
-            return malformed(s, "priority");
+            return manifest_malformed(s, "priority");
         }
         m->has_priority = true;
     }
     return manifest_der_get(rd, MANIFEST_DER_ENUMERATED, &skip) == DR_OK
                ? DR_OK
-               : malformed(s, "encryptionMode");
+               : manifest_malformed(s, "encryptionMode");
 }
 
 /* ResourceReference SEQUENCE { hash OCTET STRING, uri UTF8 opt, size INTEGER } */
@@ -420,19 +389,19 @@ static dr_err_t get_reference(struct manifest_scan *s, struct dr_rd *rd, struct 
     struct dr_bytes body;
 
     if (manifest_der_get(rd, MANIFEST_DER_SEQUENCE, &body) != DR_OK) {
-        return malformed(s, "reference");
+        return manifest_malformed(s, "reference");
     }
     struct dr_rd in = dr_rd_bytes_of(body);
-    dr_err_t err = get_digest(s, &in, "reference hash", &img->digest);
+    dr_err_t err = manifest_get_digest(s, &in, "reference hash", &img->digest);
     if (err == DR_OK && manifest_der_peek(&in) == MANIFEST_DER_UTF8 &&
         manifest_der_get_utf8(&in, &img->uri) != DR_OK) {
-        err = malformed(s, "reference uri");
+        err = manifest_malformed(s, "reference uri");
     }
     if (err == DR_OK) {
-        err = get_size(s, &in, "reference size", &img->size);
+        err = manifest_get_size(s, &in, "reference size", SIZE_OCTETS_MAX, &img->size);
     }
     if (err == DR_OK && !dr_rd_done(&in)) {
-        err = malformed(s, "reference");
+        err = manifest_malformed(s, "reference");
     }
     return err;
 }
@@ -442,26 +411,26 @@ static dr_err_t get_lists(struct manifest_scan *s, struct dr_rd *rd)
     struct dr_bytes list;
 
     if (manifest_der_get(rd, MANIFEST_DER_SEQUENCE, &list) != DR_OK) {
-        return malformed(s, "aliases");
+        return manifest_malformed(s, "aliases");
     }
     struct dr_rd in = dr_rd_bytes_of(list);
     while (!dr_rd_done(&in)) {
         struct dr_bytes body, digest, uri;
         if (manifest_der_get(&in, MANIFEST_DER_SEQUENCE, &body) != DR_OK) {
-            return malformed(s, "alias");
+            return manifest_malformed(s, "alias");
         }
         struct dr_rd b = dr_rd_bytes_of(body);
-        dr_err_t err = get_digest(s, &b, "alias hash", &digest);
+        dr_err_t err = manifest_get_digest(s, &b, "alias hash", &digest);
         if (err != DR_OK) {
             return err;
         }
         if (manifest_der_get_utf8(&b, &uri) != DR_OK || !dr_rd_done(&b)) {
-            return malformed(s, "alias");
+            return manifest_malformed(s, "alias");
         }
         s->m->alias_count++;
     }
     if (manifest_der_get(rd, MANIFEST_DER_SEQUENCE, &list) != DR_OK) {
-        return malformed(s, "dependencies");
+        return manifest_malformed(s, "dependencies");
     }
     in = dr_rd_bytes_of(list);
     while (!dr_rd_done(&in)) {
@@ -483,7 +452,7 @@ static dr_err_t get_format(struct manifest_scan *s, struct dr_rd *rd)
         return manifest_fail(s, MANIFEST_CHECK_PAYLOAD_FORMAT, "the format is an OID");
     }
     if (manifest_der_get_uint(rd, MANIFEST_DER_ENUMERATED, 2, &n) != DR_OK) {
-        return malformed(s, "payload format");
+        return manifest_malformed(s, "payload format");
     }
     if (n != FORMAT_RAW && n != FORMAT_BSDIFF) {
         return manifest_fail(s, MANIFEST_CHECK_PAYLOAD_FORMAT, "format %llu is not known",
@@ -500,16 +469,16 @@ static dr_err_t get_installed(struct manifest_scan *s, struct dr_rd *rd)
 
     bool size = manifest_der_peek(rd) == MANIFEST_DER_INTEGER;
     if (size) {
-        err = get_size(s, rd, "installedSize", &m->installed_size);
+        err = manifest_get_size(s, rd, "installedSize", SIZE_OCTETS_MAX, &m->installed_size);
     }
     bool digest = manifest_der_peek(rd) == MANIFEST_DER_OCTETS;
     if (err == DR_OK && digest) {
-        err = get_digest(s, rd, "installedDigest", &m->installed_digest);
+        err = manifest_get_digest(s, rd, "installedDigest", &m->installed_digest);
     }
     m->has_installed = size && digest;
     if (err == DR_OK && manifest_der_peek(rd) == MANIFEST_DER_UTF8 &&
         manifest_der_get_utf8(rd, &m->payload_version) != DR_OK) {
-        err = malformed(s, "payload version");
+        err = manifest_malformed(s, "payload version");
     }
     return err;
 }
@@ -527,12 +496,12 @@ static dr_err_t get_payload(struct manifest_scan *s, struct dr_bytes body)
     }
     if (manifest_der_peek(&rd) == MANIFEST_DER_SEQUENCE) { /* encryptionInfo */
         if (manifest_der_get(&rd, MANIFEST_DER_SEQUENCE, &skip) != DR_OK) {
-            return malformed(s, "encryptionInfo");
+            return manifest_malformed(s, "encryptionInfo");
         }
         return manifest_fail(s, MANIFEST_CHECK_UNSUPPORTED, "encrypted payloads of v1");
     }
     if (manifest_der_get_utf8(&rd, &m->storage_id) != DR_OK) {
-        return malformed(s, "storageIdentifier");
+        return manifest_malformed(s, "storageIdentifier");
     }
     err = get_reference(s, &rd, img);
     if (err != DR_OK) {
@@ -546,7 +515,7 @@ static dr_err_t get_payload(struct manifest_scan *s, struct dr_bytes body)
     }
     err = get_installed(s, &rd);
     if (err == DR_OK && !dr_rd_done(&rd)) {
-        err = malformed(s, "payload");
+        err = manifest_malformed(s, "payload");
     }
     return err;
 }
@@ -568,7 +537,7 @@ static dr_err_t inner(struct manifest_scan *s)
     if (err == DR_OK && manifest_der_peek(&rd) != 0) {
         err = manifest_der_get(&rd, MANIFEST_DER_SEQUENCE, &payload) == DR_OK
                   ? get_payload(s, payload)
-                  : malformed(s, "payload");
+                  : manifest_malformed(s, "payload");
     }
     if (err == DR_OK && !dr_rd_done(&rd)) {
         err = manifest_fail(s, MANIFEST_CHECK_MALFORMED, "unknown members in the manifest");

@@ -14,8 +14,9 @@
 #include "manifest/der.h"
 #include "manifest/manifest_priv.h"
 
-#define KEY_TAG 0x81
-#define KEY_LEN 16
+#define KEY_TAG         0x81
+#define KEY_LEN         16
+#define SIZE_OCTETS_MAX 4 /* sizes below 2^31 */
 
 static bool encrypted(enum manifest_payload_format format)
 {
@@ -72,47 +73,17 @@ static dr_err_t authenticate(struct manifest_scan *s, const struct manifest_mean
     return DR_OK;
 }
 
-static dr_err_t malformed(struct manifest_scan *s, const char *field)
-{
-    return manifest_fail(s, MANIFEST_CHECK_MALFORMED, "%s is missing or malformed", field);
-}
-
-static dr_err_t get_digest(struct manifest_scan *s, struct dr_rd *rd, const char *field,
-                           struct dr_bytes *ret)
-{
-    if (manifest_der_get(rd, MANIFEST_DER_OCTETS, ret) != DR_OK) {
-        return malformed(s, field);
-    }
-    if (ret->len != MANIFEST_DIGEST_LEN) {
-        return manifest_fail(s, MANIFEST_CHECK_DIGEST_LENGTH, "%s has %zu octets instead of 32",
-                             field, ret->len);
-    }
-    return DR_OK;
-}
-
-static dr_err_t get_size(struct manifest_scan *s, struct dr_rd *rd, const char *field,
-                         uint64_t *ret)
-{
-    if (manifest_der_get_uint(rd, MANIFEST_DER_INTEGER, 4, ret) != DR_OK) {
-        return malformed(s, field);
-    }
-    if (*ret == 0) {
-        return manifest_fail(s, MANIFEST_CHECK_SIZE, "%s is zero", field);
-    }
-    return DR_OK;
-}
-
 static dr_err_t get_identity(struct manifest_scan *s, struct dr_rd *rd)
 {
     struct manifest *m = s->m;
 
     if (manifest_der_get(rd, MANIFEST_DER_OCTETS, &m->vendor) != DR_OK ||
         m->vendor.len != MANIFEST_ID_LEN) {
-        return malformed(s, "vendor-id");
+        return manifest_malformed(s, "vendor-id");
     }
     if (manifest_der_get(rd, MANIFEST_DER_OCTETS, &m->class_id) != DR_OK ||
         m->class_id.len != MANIFEST_ID_LEN) {
-        return malformed(s, "class-id");
+        return manifest_malformed(s, "class-id");
     }
     return DR_OK;
 }
@@ -122,16 +93,16 @@ static dr_err_t get_head(struct manifest_scan *s, struct dr_rd *rd)
     struct manifest *m = s->m;
 
     if (manifest_der_get_uint(rd, MANIFEST_DER_INTEGER, 4, &m->priority) != DR_OK) {
-        return malformed(s, "update-priority (0 to 2147483647)");
+        return manifest_malformed(s, "update-priority (0 to 2147483647)");
     }
     m->has_priority = true;
     if (manifest_der_get_utf8(rd, &m->component) != DR_OK || m->component.len == 0 ||
         m->component.len > MANIFEST_COMPONENT_MAX ||
         memchr(m->component.p, 0, m->component.len) != NULL) {
-        return malformed(s, "component-name (1 to 8 octets)");
+        return manifest_malformed(s, "component-name (1 to 8 octets)");
     }
     if (manifest_der_get_utf8(rd, &m->version_text) != DR_OK) {
-        return malformed(s, "payload-version");
+        return manifest_malformed(s, "payload-version");
     }
     if (manifest_version_parse(m->version_text, &m->version) != DR_OK) {
         return manifest_fail(s, MANIFEST_CHECK_VERSION,
@@ -145,9 +116,9 @@ static dr_err_t get_payload(struct manifest_scan *s, struct dr_rd *rd)
     struct manifest_image *img = &s->m->images[0];
     uint64_t format = 0;
 
-    dr_err_t err = get_digest(s, rd, "payload-digest", &img->digest);
+    dr_err_t err = manifest_get_digest(s, rd, "payload-digest", &img->digest);
     if (err == DR_OK) {
-        err = get_size(s, rd, "payload-size", &img->size);
+        err = manifest_get_size(s, rd, "payload-size", SIZE_OCTETS_MAX, &img->size);
     }
     if (err != DR_OK) {
         return err;
@@ -156,7 +127,7 @@ static dr_err_t get_payload(struct manifest_scan *s, struct dr_rd *rd)
     img->slot = -1;
     s->m->image_count = 1;
     if (manifest_der_get_utf8(rd, &img->uri) != DR_OK) {
-        return malformed(s, "payload-uri");
+        return manifest_malformed(s, "payload-uri");
     }
     if (img->uri.len == 0 || img->uri.len > s->uri_max || memchr(img->uri.p, 0, img->uri.len)) {
         return manifest_fail(s, MANIFEST_CHECK_URI,
@@ -164,7 +135,7 @@ static dr_err_t get_payload(struct manifest_scan *s, struct dr_rd *rd)
                              s->uri_max);
     }
     if (manifest_der_get_uint(rd, MANIFEST_DER_ENUMERATED, 2, &format) != DR_OK) {
-        return malformed(s, "payload-format");
+        return manifest_malformed(s, "payload-format");
     }
     switch (format) {
     case MANIFEST_PAYLOAD_RAW:
@@ -194,22 +165,22 @@ static dr_err_t get_metadata(struct manifest_scan *s, struct dr_rd *rd)
         return DR_OK;
     }
     if (manifest_der_get(rd, MANIFEST_DER_SEQUENCE, &body) != DR_OK) {
-        return malformed(s, "payload-metadata");
+        return manifest_malformed(s, "payload-metadata");
     }
     struct dr_rd in = dr_rd_bytes_of(body);
-    dr_err_t err = get_size(s, &in, "installed-size", &m->installed_size);
+    dr_err_t err = manifest_get_size(s, &in, "installed-size", SIZE_OCTETS_MAX, &m->installed_size);
     if (err == DR_OK) {
-        err = get_digest(s, &in, "installed-digest", &m->installed_digest);
+        err = manifest_get_digest(s, &in, "installed-digest", &m->installed_digest);
     }
     if (err != DR_OK) {
         return err;
     }
     m->has_installed = true;
     if (m->payload_format == MANIFEST_PAYLOAD_DELTA) {
-        err = get_digest(s, &in, "precursor-digest", &m->images[0].precursor);
+        err = manifest_get_digest(s, &in, "precursor-digest", &m->images[0].precursor);
     }
     if (err == DR_OK && !dr_rd_done(&in)) {
-        return malformed(s, "payload-metadata");
+        return manifest_malformed(s, "payload-metadata");
     }
     return err;
 }
@@ -242,7 +213,7 @@ static dr_err_t get_tail(struct manifest_scan *s, struct dr_rd *rd)
     struct manifest *m = s->m;
 
     if (manifest_der_get(rd, MANIFEST_DER_OCTETS, &m->installed_signature) != DR_OK) {
-        return malformed(s, "installed-signature");
+        return manifest_malformed(s, "installed-signature");
     }
     if (m->installed_signature.len != 0 && m->installed_signature.len != MANIFEST_SIG_LEN) {
         return manifest_fail(s, MANIFEST_CHECK_INSTALLED_SIGNATURE,
@@ -254,7 +225,7 @@ static dr_err_t get_tail(struct manifest_scan *s, struct dr_rd *rd)
     }
     if (manifest_der_peek(rd) != 0 &&
         manifest_der_get(rd, MANIFEST_DER_OCTETS, &m->vendor_data) != DR_OK) {
-        return malformed(s, "vendor-data");
+        return manifest_malformed(s, "vendor-data");
     }
     if (m->vendor_data.len > s->vendor_data_max) {
         return manifest_fail(s, MANIFEST_CHECK_VENDOR_DATA, "%zu octets, the device takes %zu",
