@@ -36,16 +36,24 @@ typedef enum cl_err {
 /** Safety rules that the tests switch off one at a time, to see that a test turns red. */
 enum cl_rule {
     CL_RULE_NONE,
-    CL_RULE_HEADER_FIRST, /**< an install erases the header before anything else */
-    CL_RULE_HEADER_LAST,  /**< the header is written after the body */
-    CL_RULE_DIGEST,       /**< the body is hashed before each start */
-    CL_RULE_SIGNATURE,    /**< the header's signature counts */
-    CL_RULE_TRIES,        /**< three trials, then rejected */
-    CL_RULE_FLOOR,        /**< security counter never goes back */
-    CL_RULE_TORN_CONFIRM, /**< a torn confirmation is a confirmation */
-    CL_RULE_STORE_NEWEST, /**< the store area with the newer sequence wins */
-    CL_RULE_STORE_TAIL,   /**< a torn tail of the store is never written over */
-    CL_RULE_STORE_COMMIT, /**< an area's header is written after its records */
+    CL_RULE_HEADER_FIRST,       /**< an install erases the header before anything else */
+    CL_RULE_HEADER_LAST,        /**< the header is written after the body */
+    CL_RULE_DIGEST,             /**< the body is hashed before each start */
+    CL_RULE_SIGNATURE,          /**< the header's signature counts */
+    CL_RULE_TRIES,              /**< three trials, then rejected */
+    CL_RULE_FLOOR,              /**< security counter never goes back */
+    CL_RULE_TORN_CONFIRM,       /**< a torn confirmation is a confirmation */
+    CL_RULE_STORE_NEWEST,       /**< the store area with the newer sequence wins */
+    CL_RULE_STORE_TAIL,         /**< a torn tail of the store is never written over */
+    CL_RULE_STORE_COMMIT,       /**< an area's header is written after its records */
+    CL_RULE_MANIFEST_SIGNATURE, /**< a manifest's signature counts */
+    CL_RULE_VENDOR,             /**< vendor and class are those of the device */
+    CL_RULE_VERSION,            /**< a manifest's version is newer */
+    CL_RULE_BEFORE_ERASE,       /**< the image's header is checked before a slot is erased */
+    CL_RULE_PAYLOAD_DIGEST,     /**< the payload has the manifest's digest before it is asked for */
+    CL_RULE_CONFIRM_LATE,       /**< a trial is confirmed only after it registered */
+    CL_RULE_RESUME_ERASE,       /**< what was torn is erased before a download goes on */
+    CL_RULE_AUTHORISE,          /**< nothing is erased before the application allows it */
 };
 
 #ifdef CL_RULE_HOOKS

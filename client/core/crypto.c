@@ -5,6 +5,7 @@
 #include <mbedtls/ecdsa.h>
 #include <mbedtls/ecp.h>
 #include <mbedtls/sha256.h>
+#include <psa/crypto.h>
 
 #include "client/hal.h"
 
@@ -67,4 +68,21 @@ bool cl_verify_es256(const struct cl_trust *trust, const uint8_t hash[CL_HASH_LE
     mbedtls_ecp_point_free(&q);
     mbedtls_ecp_group_free(&grp);
     return ok;
+}
+
+bool cl_verify_psa(const struct cl_trust *trust, const uint8_t hash[CL_HASH_LEN],
+                   const uint8_t sig[CL_SIG_LEN])
+{
+    psa_key_attributes_t attr = PSA_KEY_ATTRIBUTES_INIT;
+    psa_key_id_t key = 0;
+
+    psa_set_key_type(&attr, PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1));
+    psa_set_key_usage_flags(&attr, PSA_KEY_USAGE_VERIFY_HASH);
+    psa_set_key_algorithm(&attr, PSA_ALG_ECDSA(PSA_ALG_SHA_256));
+    if (psa_import_key(&attr, trust->pub, CL_PUB_LEN, &key) != PSA_SUCCESS) {
+        return false;
+    }
+    bool ok = psa_verify_hash(key, PSA_ALG_ECDSA(PSA_ALG_SHA_256), hash, CL_HASH_LEN, sig,
+                              CL_SIG_LEN) == PSA_SUCCESS;
+    return psa_destroy_key(key) == PSA_SUCCESS && ok;
 }

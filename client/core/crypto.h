@@ -30,3 +30,7 @@ CL_CHECK cl_err_t cl_sha256_flash(uint32_t addr, uint32_t len, uint8_t ret[CL_HA
 /** cl_trust.verify with trust->pub: the raw signature r || s over a SHA-256 value. */
 bool cl_verify_es256(const struct cl_trust *trust, const uint8_t hash[CL_HASH_LEN],
                      const uint8_t sig[CL_SIG_LEN]);
+
+/** The same through PSA, for programs that called psa_crypto_init(). */
+bool cl_verify_psa(const struct cl_trust *trust, const uint8_t hash[CL_HASH_LEN],
+                   const uint8_t sig[CL_SIG_LEN]);

@@ -44,8 +44,8 @@ cl_psa_status psa_its_set(uint64_t uid, uint32_t len, const void *data, uint32_t
     if ((flags & ~FLAGS_KNOWN) != 0) {
         return PSA_ERROR_NOT_SUPPORTED;
     }
-    return status_of(cl_kvs_set(store, uid, data, len,
-                                (flags & FLAG_WRITE_ONCE) != 0 ? CL_KVS_WRITE_ONCE : 0));
+    return status_of(
+        cl_kvs_set(store, uid, data, len, (flags & FLAG_WRITE_ONCE) != 0 ? CL_KVS_WRITE_ONCE : 0));
 }
 
 cl_psa_status psa_its_get(uint64_t uid, uint32_t offset, uint32_t cap, void *data, size_t *ret_len)
@@ -82,8 +82,8 @@ cl_psa_status psa_its_get_info(uint64_t uid, struct psa_storage_info_t *ret)
     }
     cl_err_t err = cl_kvs_get(store, uid, NULL, 0, &len, &flags);
     if (err == CL_OK) {
-        *ret = (struct psa_storage_info_t){
-            (uint32_t)len, (flags & CL_KVS_WRITE_ONCE) != 0 ? FLAG_WRITE_ONCE : 0};
+        *ret = (struct psa_storage_info_t){(uint32_t)len,
+                                           (flags & CL_KVS_WRITE_ONCE) != 0 ? FLAG_WRITE_ONCE : 0};
     }
     return status_of(err);
 }

@@ -28,7 +28,10 @@ struct psa_storage_info_t {
     uint32_t flags;
 };
 
-cl_psa_status psa_its_set(uint64_t uid, uint32_t len, const void *data, uint32_t flags);
-cl_psa_status psa_its_get(uint64_t uid, uint32_t offset, uint32_t cap, void *data, size_t *ret_len);
-cl_psa_status psa_its_get_info(uint64_t uid, struct psa_storage_info_t *ret);
-cl_psa_status psa_its_remove(uint64_t uid);
+/* visible to the shared library, which looks here before it looks into itself */
+#define CL_PSA_CALL __attribute__((visibility("default"))) cl_psa_status
+
+CL_PSA_CALL psa_its_set(uint64_t uid, uint32_t len, const void *data, uint32_t flags);
+CL_PSA_CALL psa_its_get(uint64_t uid, uint32_t offset, uint32_t cap, void *data, size_t *ret_len);
+CL_PSA_CALL psa_its_get_info(uint64_t uid, struct psa_storage_info_t *ret);
+CL_PSA_CALL psa_its_remove(uint64_t uid);

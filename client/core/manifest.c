@@ -54,13 +54,13 @@ static bool take(struct rd *rd, uint8_t tag, struct element *ret)
     return true;
 }
 
-/* INTEGER or ENUMERATED from 0 to 2^31 - 1, minimal. */
+/* INTEGER from 0 to 2^31 - 1 or ENUMERATED from 0 to 2^15 - 1, minimal. */
 static bool take_uint(struct rd *rd, uint8_t tag, uint32_t *ret)
 {
     struct element e;
     uint32_t v = 0;
 
-    if (!take(rd, tag, &e) || e.len == 0 || e.len > 4 || e.p[0] >= 0x80 ||
+    if (!take(rd, tag, &e) || e.len == 0 || e.len > (tag == TAG_ENUM ? 2 : 4) || e.p[0] >= 0x80 ||
         (e.len > 1 && e.p[0] == 0 && e.p[1] < 0x80)) {
         return false;
     }
@@ -200,7 +200,7 @@ static enum cl_result take_payload(struct rd *rd, const struct cl_manifest_means
     if (!take_text(rd, &e)) {
         return CL_RESULT_MALFORMED;
     }
-    if (e.len == 0 || e.len > CL_URI_MAX) {
+    if (e.len == 0 || e.len > CL_PAYLOAD_URI_MAX) {
         return CL_RESULT_URI;
     }
     m->uri = (const char *)e.p;

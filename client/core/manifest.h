@@ -4,7 +4,7 @@
  * @brief Update manifest of version 3: strict parse and the device's checks, in the device's order.
  *
  * Layer: client/core.  Threads: reentrant.  Memory: none; a manifest borrows the bytes it was read
- * from.  Limits: CL_MANIFEST_MAX, CL_URI_MAX, CL_COMPONENT_MAX.
+ * from.  Limits: CL_MANIFEST_MAX, CL_PAYLOAD_URI_MAX, CL_COMPONENT_MAX.
  * Security: input is hostile. The signature is checked over the bytes received, before any field
  * behind the outer frame is looked at. Manifests of version 1 are refused (CL_RESULT_SCHEMA).
  * Spec: X.690#10 (DER), X.690#11.
@@ -13,11 +13,11 @@
 
 #include "client/core/crypto.h"
 
-#define CL_MANIFEST_MAX  512 /**< bytes, key trailer included: what one value of the store holds */
-#define CL_URI_MAX       255
-#define CL_COMPONENT_MAX 8
-#define CL_UUID_LEN      16
-#define CL_VERSION_MAX   12 /**< of the text "999.999.999" with its end */
+#define CL_MANIFEST_MAX    512 /**< bytes, key trailer included: what one value of the store holds */
+#define CL_PAYLOAD_URI_MAX 255
+#define CL_COMPONENT_MAX   8
+#define CL_UUID_LEN        16
+#define CL_VERSION_MAX     12 /**< of the text "999.999.999" with its end */
 
 /** What went wrong with an update; the numbers are those of 10252/0/3. */
 enum cl_result {
@@ -40,7 +40,7 @@ enum cl_result {
     CL_RESULT_INSTALL_DENIED = 37,
     CL_RESULT_DOWNLOAD_DENIED = 38,
     CL_RESULT_COMPONENT = 39,
-    CL_RESULT_INSTALL = 40, /**< the new image did not make it through its trial */
+    CL_RESULT_INSTALL = 40,  /**< the new image did not make it through its trial */
     CL_RESULT_INTERNAL = 41, /**< also: a version that is none */
     CL_RESULT_CRYPTO = 43,   /**< a digest of another length */
 };
@@ -58,7 +58,7 @@ struct cl_manifest {
     const uint8_t *vendor, *class_id; /**< CL_UUID_LEN each */
     uint32_t priority;
     char component[CL_COMPONENT_MAX + 1];
-    uint32_t version; /**< as cl_version_parse() */
+    uint32_t version;      /**< as cl_version_parse() */
     const uint8_t *digest; /**< SHA-256 of the payload */
     uint32_t size;         /**< bytes of the payload, at least 1 */
     const char *uri;       /**< without an end byte */

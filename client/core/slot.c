@@ -3,7 +3,7 @@
  * A slot:  header (512 bytes) | body | ... | trailer (the last sector).
  * Header, little endian: "DIM1" | 512 u32 | load_addr u32 | body_len u32 | version u32 | counter
  * u32 | flags u32 | 0 u32 | SHA-256 of the body, 32 | key id, 8 | zeros up to 448 | ES256 r || s
- * over the 448 bytes before it. A version a.b.c is a << 24 | b << 12 | c. Trailer, one unit a flag:
+ * over the 448 bytes before it. A version a.b.c is a << 20 | b << 10 | c. Trailer, one unit a flag:
  * PENDING (sequence u32, its complement), TRIED 0..2, CONFIRMED, REJECTED.
  */
 #include "client/core/slot.h"
