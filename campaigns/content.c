@@ -17,6 +17,8 @@ struct taking {
     char payload[DB_DIGEST_LEN + 1];
     int64_t image; /* 0 = none here */
     char sha256[DB_DIGEST_LEN + 1];
+    char token[DB_TOKEN_LEN + 1];
+    char url[CAMP_URL_MAX]; /* of the manifest */
     uint64_t size;
 };
 
@@ -57,9 +59,7 @@ static dr_err_t manifest_take(void *data, const struct db_manifest *row)
     text_copy(c->vendor, sizeof c->vendor, row->vendor);
     text_copy(c->class_id, sizeof c->class_id, row->class_id);
     text_copy(t->payload, sizeof t->payload, row->payload_digest);
-    if (row->payload_url[0] != '\0' && strlen(row->payload_url) < CAMP_URL_MAX) {
-        text_copy(c->urls[c->n_urls++], CAMP_URL_MAX, row->payload_url);
-    }
+    text_copy(t->url, sizeof t->url, row->payload_url);
     return copy(row->raw, &c->raw);
 }
 
@@ -70,7 +70,26 @@ static dr_err_t image_take(void *data, const struct db_image *row)
     t->image = row->id;
     t->size = (uint64_t)row->size;
     text_copy(t->sha256, sizeof t->sha256, row->sha256);
+    text_copy(t->token, sizeof t->token, row->token);
     return DR_OK;
+}
+
+/* Where devices can fetch it: here by CoAP if it lies here, and where its manifest says. */
+static void urls_make(const struct camp_images *images, const struct taking *t)
+{
+    struct camp_content *c = t->c;
+    char id[DR_ID_LEN + 1];
+
+    for (unsigned i = 0; t->image != 0 && i < CAMP_BASES_MAX; i++) {
+        if (images->bases[i][0] != '\0') {
+            dr_id_format(t->image, id);
+            (void)snprintf(c->urls[c->n_urls++], CAMP_URL_MAX, "%s/fw/%s/%s", images->bases[i], id,
+                           t->token);
+        }
+    }
+    if (t->url[0] != '\0') {
+        text_copy(c->urls[c->n_urls++], CAMP_URL_MAX, t->url);
+    }
 }
 
 static dr_err_t image_read(const struct camp_images *images, const struct taking *t,
@@ -122,6 +141,7 @@ dr_err_t camp_content_read(void *data, struct db_reader *r, int64_t account, int
             err = DR_OK; /* it lies elsewhere: devices fetch it by the manifest's address */
         }
     }
+    urls_make(images, &t);
     if (err == DR_OK && t.image != 0 && t.size <= DEV_PAYLOAD_MAX) {
         err = image_read(images, &t, &c.image);
     }

@@ -378,6 +378,16 @@ void camp_image_forget(struct camp_images *images, int64_t id)
         }
     }
     camp_images_remove(images, id, "");
+    if (images->forgotten != NULL) {
+        images->forgotten(images->forgotten_data);
+    }
+}
+
+void camp_images_on_forget(struct camp_images *images, void (*fn)(void *data), void *data)
+{
+    dr_assert(images != NULL);
+    images->forgotten = fn;
+    images->forgotten_data = data;
 }
 
 /* ---- the sweep at the start ---- */
@@ -519,7 +529,13 @@ dr_err_t camp_images_new(const struct camp_images_config *config, struct camp_im
                              : config->upload_max;
     images->image_max =
         images->image_max > images->upload_max ? images->upload_max : images->image_max;
+    images->chunk_max = config->chunk_max == 0 ? CAMP_CHUNK_MAX : config->chunk_max;
     images->free_min_bytes = config->free_min_bytes;
+    for (unsigned i = 0; i < CAMP_BASES_MAX; i++) {
+        const char *base = config->bases[i] == NULL ? "" : config->bases[i];
+        dr_assert(strlen(base) <= CAMP_BASE_MAX);
+        memcpy(images->bases[i], base, strlen(base) + 1);
+    }
     dr_list_init(&images->slots);
     dr_err_t err = dr_idgen_init(&images->ids, NULL, NULL);
     if (err != DR_OK) {
@@ -601,4 +617,10 @@ uint64_t camp_images_upload_max(const struct camp_images *images)
 {
     dr_assert(images != NULL);
     return images->upload_max;
+}
+
+uint64_t camp_images_chunk_max(const struct camp_images *images)
+{
+    dr_assert(images != NULL);
+    return images->chunk_max;
 }

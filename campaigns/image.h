@@ -40,6 +40,9 @@ struct loop;
 #define CAMP_UPLOAD_MAX      (1024ULL * 1024 * 1024)
 #define CAMP_CHUNK_MAX       (100ULL * 1024 * 1024)
 #define CAMP_CHUNKS_MAX      10000
+/** Characters of a base address. */
+#define CAMP_BASE_MAX        300
+#define CAMP_BASES_MAX       2
 /** Phases (enum camp_phase) of campaigns that need their image: approval to stopping. */
 #define CAMP_NEEDS_FIRST     1
 #define CAMP_NEEDS_LAST      5
@@ -63,7 +66,11 @@ struct camp_images_config {
     const char *dir;         /**< made when it is not there; borrowed during the call */
     uint64_t image_max;      /**< 0 = CAMP_IMAGE_MAX */
     uint64_t upload_max;     /**< 0 = CAMP_UPLOAD_MAX, which is also the most */
+    uint64_t chunk_max;      /**< 0 = CAMP_CHUNK_MAX */
     uint64_t free_min_bytes; /**< below that much free disk, uploads are refused */
+    /** Where devices fetch images by CoAP: "coaps://host:port", best first; NULL = nowhere; copied
+     */
+    const char *bases[CAMP_BASES_MAX];
 };
 
 /**
@@ -79,6 +86,7 @@ struct camp_images *camp_images_free(struct camp_images *images);
 
 uint64_t camp_images_image_max(const struct camp_images *images);
 uint64_t camp_images_upload_max(const struct camp_images *images);
+uint64_t camp_images_chunk_max(const struct camp_images *images);
 
 /** A question for one image, in the caller's memory until cb. */
 struct camp_image_get {
@@ -101,5 +109,7 @@ struct camp_image *camp_image_unref(struct camp_image *image);
 /** Its row was deleted: serve it to nobody else. */
 bool camp_image_gone(const struct camp_image *image);
 
-/** The row of @p id is gone: so will be its file, and those who download finish. */
+/** Call @p fn on control after each camp_image_forget(); NULL: no more. */
+void camp_images_on_forget(struct camp_images *images, void (*fn)(void *data), void *data);
+/** The row of @p id is gone: so will be its file, and those who download over HTTP finish. */
 void camp_image_forget(struct camp_images *images, int64_t id);

@@ -19,7 +19,8 @@ struct camp_images {
     struct loop *loop;
     struct db *db;
     int dir_fd;
-    uint64_t image_max, upload_max, free_min_bytes;
+    uint64_t image_max, upload_max, chunk_max, free_min_bytes;
+    char bases[CAMP_BASES_MAX][CAMP_BASE_MAX + 1]; /**< never change: any thread */
     struct dr_idgen ids;
     struct dr_list slots; /**< newest use first */
     unsigned n_slots;
@@ -28,6 +29,8 @@ struct camp_images {
     void (*stopped)(void *data);
     void *stopped_data;
     struct loop_timer later;
+    void (*forgotten)(void *data);
+    void *forgotten_data;
 };
 
 void camp_file_name(int64_t id, const char *ending, char out[CAMP_FILE_NAME_MAX + 1]);

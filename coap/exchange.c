@@ -342,6 +342,7 @@ struct source {
     size_t len;
     const uint8_t *etag;
     size_t etag_len;
+    bool shared;
 };
 
 static struct source source_of(struct cx_msg *m, const struct cx_reply *reply, struct added *added)
@@ -350,7 +351,8 @@ static struct source source_of(struct cx_msg *m, const struct cx_reply *reply, s
         return (struct source){.p = reply->body->bytes,
                                .len = reply->body->len,
                                .etag = reply->body->etag,
-                               .etag_len = reply->body->etag_len};
+                               .etag_len = reply->body->etag_len,
+                               .shared = true};
     }
     struct source s = {.p = reply->payload, .len = reply->payload_len};
     if (s.len > CX_BLOCK_SIZE_MIN) { /* used only if it goes out in blocks */
@@ -378,7 +380,7 @@ static void slice_fill(struct answer *a, const struct source *src, struct cx_blo
         option_add(a, (struct cx_opt){CX_OPT_ETAG, (uint16_t)src->etag_len, src->etag});
     }
     option_add(a, cx_opt_uint(CX_OPT_BLOCK2, cx_block_encode(&b), a->added.block2));
-    if (b.num == 0) {
+    if (b.num == 0 || src->shared) { /* a download may begin anywhere */
         option_add(a, cx_opt_uint(CX_OPT_SIZE2, (uint32_t)src->len, a->added.size2));
     }
 }

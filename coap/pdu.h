@@ -56,6 +56,7 @@ enum cx_code {
     CX_SERVER_ERROR = CX_CODE(5, 0),
     CX_NOT_IMPLEMENTED = CX_CODE(5, 1),
     CX_UNAVAILABLE = CX_CODE(5, 3),
+    CX_NO_PROXY = CX_CODE(5, 5),
 };
 
 enum cx_option {

@@ -157,6 +157,46 @@ dr_err_t db_image_campaign(struct db_reader *r, int64_t account, int64_t id, int
     return err;
 }
 
+dr_err_t db_image_of_url(struct db_reader *r, int64_t account, const char *url, db_image_fn *fn,
+                         void *data)
+{
+    dr_assert(r != NULL && url != NULL && fn != NULL);
+    struct image_ctx c = {.fn = fn, .data = data};
+    struct conn_q q =
+        conn_q(r, IMAGE_SELECT "WHERE account = ?1 AND sha256 IN (SELECT payload_digest"
+                               "  FROM firmware_manifest WHERE account = ?1 AND payload_url = ?2)"
+                               " ORDER BY id DESC LIMIT 1");
+    conn_put_int(&q, account);
+    conn_put_text(&q, url);
+    return rows(&q, image_row, &c, DR_ERR_NOT_FOUND);
+}
+
+dr_err_t db_image_for_device(struct db_reader *r, int64_t account, int64_t id, const char *endpoint,
+                             int64_t first, int64_t last, bool *ret)
+{
+    dr_assert(r != NULL && endpoint != NULL && ret != NULL);
+    struct conn_q q = conn_q(r, "SELECT 1 FROM device e"
+                                " JOIN campaign_device d ON d.device = e.id AND d.live = 1"
+                                " JOIN campaign c ON c.id = d.campaign AND c.account = e.account"
+                                " JOIN firmware_manifest m ON m.id = c.root_manifest_id"
+                                "  AND m.account = c.account"
+                                " JOIN firmware_image i ON i.account = m.account"
+                                "  AND i.sha256 = m.payload_digest"
+                                " WHERE e.account = ? AND e.endpoint_name = ? AND i.id = ?"
+                                "  AND c.phase BETWEEN ? AND ? LIMIT 1");
+    conn_put_int(&q, account);
+    conn_put_text(&q, endpoint);
+    conn_put_int(&q, id);
+    conn_put_int(&q, first);
+    conn_put_int(&q, last);
+    bool found = conn_row(&q);
+    dr_err_t err = conn_end(&q);
+    if (err == DR_OK) {
+        *ret = found;
+    }
+    return err;
+}
+
 dr_err_t db_image_delete(struct db_writer *w, int64_t account, int64_t id)
 {
     dr_assert(w != NULL);

@@ -55,6 +55,14 @@ DR_CHECK dr_err_t db_image_count(struct db_reader *r, const struct db_query *que
 /** A campaign with first <= phase <= last that brings this image. @param ret  its id, 0 = none */
 DR_CHECK dr_err_t db_image_campaign(struct db_reader *r, int64_t account, int64_t id, int64_t first,
                                     int64_t last, int64_t *ret);
+/** The newest whose digest a manifest of the account names together with this address.
+ * @retval DR_ERR_NOT_FOUND */
+DR_CHECK dr_err_t db_image_of_url(struct db_reader *r, int64_t account, const char *url,
+                                  db_image_fn *fn, void *data);
+/** Does a campaign with first <= phase <= last bring this image to the device, and has begun with
+ * it (its row is live)? The device is named by its endpoint. */
+DR_CHECK dr_err_t db_image_for_device(struct db_reader *r, int64_t account, int64_t id,
+                                      const char *endpoint, int64_t first, int64_t last, bool *ret);
 /** @retval DR_ERR_NOT_FOUND */
 DR_CHECK dr_err_t db_image_delete(struct db_writer *w, int64_t account, int64_t id);
 

@@ -462,7 +462,7 @@ struct loop *dev_shard_loop(const struct dev_shard *s)
 void dev_shard_set_engine(struct dev_shard *s, struct cx_engine *engine)
 {
     s->engine = engine;
-    s->home = (struct dev_route_home){.loop = s->loop, .engine = engine};
+    s->home = (struct dev_route_home){.loop = s->loop, .number = s->index, .engine = engine};
 }
 
 /* The shard of the loop that runs: a loop_call carries no argument of ours. */

@@ -658,14 +658,15 @@ static void job_known(struct db_read *read, dr_err_t err)
         rest_answer_error(op->req, 409, "limit_exceeded", "the job has too many chunks");
         return;
     }
-    uint64_t left = camp_images_upload_max(images) - (uint64_t)op->row.size;
+    uint64_t max = camp_images_upload_max(images), chunk = camp_images_chunk_max(images);
+    uint64_t left = max > (uint64_t)op->row.size ? max - (uint64_t)op->row.size : 0;
     op->up = (struct camp_upload){.cb = chunk_flushed, .tap = chunk_tap, .data = op};
     err = camp_upload_chunk(images, &op->up, op->id, (uint64_t)op->row.size);
     if (err != DR_OK) {
         rest_answer_err(op->req, err);
         return;
     }
-    rest_req_stream(op->req, left < CAMP_CHUNK_MAX ? left : CAMP_CHUNK_MAX, chunk_piece);
+    rest_req_stream(op->req, left < chunk ? left : chunk, chunk_piece);
 }
 
 static void chunk_post(struct rest_req *req)

@@ -25,6 +25,7 @@
 #include "base/text.h"
 #include "campaigns/campaign.h"
 #include "campaigns/content.h"
+#include "campaigns/download.h"
 #include "campaigns/image.h"
 #include "coap/engine.h"
 #include "db/account.h"
@@ -73,6 +74,7 @@ struct srv {
     struct dev_core *devices;
     struct camp_engine *campaigns;
     struct camp_images *images;
+    struct camp_downloads *downloads;
     struct rest *rest;
     int64_t
         account; /* the first one: owner of the configured authorities and of plain CoAP devices */
@@ -281,19 +283,58 @@ static dr_err_t make_devices(struct srv *s)
     return err == DR_OK ? dev_core_new(&config, &s->devices, s->reterr) : err;
 }
 
+/* "coaps://host:port" of a bound address; "" when there is none that devices could be given. */
+static void base_make(const struct srv *s, const char *scheme, const struct srv_addr *a,
+                      const char *bound, char out[CAMP_BASE_MAX + 1])
+{
+    const char *host = s->config->device_host[0] != '\0' ? s->config->device_host : a->host;
+    const char *port = strrchr(bound, ':');
+    bool all = strcmp(host, "::") == 0 || strcmp(host, "0.0.0.0") == 0;
+    bool v6 = strchr(host, ':') != NULL && host[0] != '[';
+
+    out[0] = '\0';
+    if (!a->off && port != NULL && !all) {
+        (void)snprintf(out, CAMP_BASE_MAX + 1, "%s://%s%s%s%s", scheme, v6 ? "[" : "", host,
+                       v6 ? "]" : "", port);
+    }
+}
+
 static dr_err_t make_campaigns(struct srv *s)
 {
-    char dir[SRV_PATH_MAX];
+    char dir[SRV_PATH_MAX], secure[CAMP_BASE_MAX + 1], open[CAMP_BASE_MAX + 1];
+    struct loop *loops[SHARDS_MAX];
     dr_err_t err = srv_path(dir, s->config->data, "images");
 
+    base_make(s, "coaps", &s->config->coaps, s->coaps, secure);
+    base_make(s, "coap", &s->config->coap, s->coap, open);
     if (err == DR_OK) {
         const struct camp_images_config images = {
             .control = s->control,
             .db = s->db,
             .dir = dir,
+            .image_max = s->config->image_max_mb * MIB,
+            .upload_max = s->config->upload_max_mb * MIB,
+            .chunk_max = s->config->chunk_max_mb * MIB,
             .free_min_bytes = s->config->disk_min_free_mb * MIB,
+            .bases = {secure, open},
         };
         err = camp_images_new(&images, &s->images, s->reterr);
+    }
+    if (err == DR_OK) {
+        for (unsigned i = 0; i < s->n_shards; i++) {
+            loops[i] = s->shards[i].loop;
+        }
+        const struct camp_downloads_config downloads = {
+            .control = s->control,
+            .db = s->db,
+            .images = s->images,
+            .shards = s->n_shards,
+            .shard_loops = loops,
+        };
+        err = camp_downloads_new(&downloads, &s->downloads);
+    }
+    if (err == DR_OK) {
+        err = camp_downloads_route(s->downloads, s->devices);
     }
     if (err != DR_OK) {
         return err;
@@ -651,6 +692,7 @@ static void free_all(struct srv *s)
         drain(s->shards[i].loop);
     }
     s->campaigns = camp_engine_free(s->campaigns);
+    s->downloads = camp_downloads_free(s->downloads);
     s->images = camp_images_free(s->images);
     s->devices = dev_core_free(s->devices);
     if (s->control != NULL) {
