@@ -15,8 +15,8 @@
 #include "base/text.h"
 #include "coap/dtls_handshake_priv.h"
 
-#define TICKET_FORMAT    1
-#define TICKET_FIXED_LEN 30
+#define TICKET_FORMAT    2
+#define TICKET_FIXED_LEN 38
 #define RANDOM_PSK_LEN   16
 /* The library's timer never fires: repetition is ours (dtls_flight.c), on the caller's clock. */
 #define NEVER_US         4000000000U
@@ -137,6 +137,7 @@ static int ticket_write(SSL *ssl, void *arg)
     dr_wr_u64(&wr, (uint64_t)hs->id.account);
     dr_wr_u64(&wr, (uint64_t)hs->id.credential);
     dr_wr_u32(&wr, hs->id.version);
+    dr_wr_u64(&wr, (uint64_t)hs->id.device);
     dr_wr_u64(&wr, hs->tag);
     dr_wr_put_str(&wr, hs->identity); /* the claim: it is asked about again */
     return dr_wr_ok(&wr) &&
@@ -152,6 +153,7 @@ static bool ticket_parse(struct dtls_handshake *hs, const uint8_t *data, size_t 
     id.account = (int64_t)dr_rd_u64(&rd);
     id.credential = (int64_t)dr_rd_u64(&rd);
     id.version = dr_rd_u32(&rd);
+    id.device = (int64_t)dr_rd_u64(&rd);
     uint64_t tag = dr_rd_u64(&rd);
     struct dr_bytes name = dr_rd_rest(&rd);
     if (!dr_rd_ok(&rd) || format != TICKET_FORMAT || name.len > CX_IDENTITY_MAX ||

@@ -166,7 +166,8 @@ void dtls_owner_answered(struct dtls_handshake *hs, struct dtls_crypto *c)
     }
     const struct cx_identity *t = &hs->ticket_id;
     bool same = hs->asked == DTLS_ASKED_YES && hs->id.account == t->account &&
-                hs->id.credential == t->credential && hs->id.version == t->version;
+                hs->id.credential == t->credential && hs->id.version == t->version &&
+                hs->id.device == t->device;
     if (!same && hs->asked != DTLS_ASKED_NOTHING) {
         dtls_hs_refuse(hs, c, DTLS_ALERT_ACCESS_DENIED, DR_ERR_DENIED);
     }

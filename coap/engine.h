@@ -60,6 +60,8 @@ struct cx_identity {
     int64_t credential; /**< id of the PSK row or of the trust anchor */
     uint32_t
         version; /**< credential version; a later one in the store makes this association stale */
+    int64_t
+        device; /**< the only device that the credential is good for; 0 = whichever has the name */
     const char *name; /**< what the owner answered, by default PSK identity or CN; NUL-terminated;
                          borrowed from the peer */
 };

@@ -88,6 +88,7 @@ bool cx_peer_identity(const struct cx_engine *e, cx_peer_t peer, struct cx_ident
                                     .account = id->account,
                                     .credential = id->credential,
                                     .version = id->version,
+                                    .device = id->device,
                                     .name = id->name};
     }
     return true;

@@ -153,6 +153,7 @@ struct cx_ident *cx_ident_new(const struct cx_identity *id)
     if (x != NULL) {
         x->account = id->account;
         x->credential = id->credential;
+        x->device = id->device;
         x->version = id->version;
         x->kind = (uint8_t)id->kind;
         memcpy(x->name, name, len + 1);

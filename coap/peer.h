@@ -23,6 +23,7 @@
 struct cx_ident {
     int64_t account;
     int64_t credential;
+    int64_t device;
     uint32_t version;
     uint8_t kind; /**< enum cx_id_kind */
     char name[];  /**< NUL-terminated */

@@ -141,11 +141,11 @@ static dr_err_t set_hot(struct db_writer *w, const struct db_register_in *in, co
         f->has_row ? "UPDATE registration SET generation = ?, last_seen = ?, expires_at = ?,"
                      " lifetime_s = ?, registered_at = ?, version = ?, binding = ?, queue_mode = ?,"
                      " address = ?, credential = ?, credential_version = ?, links = ?,"
-                     " registered = 1 WHERE device = ?"
+                     " standing = ?, registered = 1 WHERE device = ?"
                    : "INSERT INTO registration (generation, last_seen, expires_at, lifetime_s,"
                      " registered_at, version, binding, queue_mode, address, credential,"
-                     " credential_version, links, registered, device)"
-                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)");
+                     " credential_version, links, standing, registered, device)"
+                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)");
 
     conn_put_int(&q, generation);
     conn_put_int(&q, in->at_ms);
@@ -159,6 +159,7 @@ static dr_err_t set_hot(struct db_writer *w, const struct db_register_in *in, co
     conn_put_int(&q, in->credential);
     conn_put_int(&q, in->credential_version);
     conn_put_blob(&q, in->links);
+    conn_put_blob(&q, in->standing);
     conn_put_int(&q, f->device);
     return conn_run(&q, NULL);
 }
@@ -172,6 +173,9 @@ dr_err_t db_register(struct db_writer *w, const struct db_register_in *in,
     dr_assert(w != NULL && in != NULL && in->endpoint_name != NULL && out != NULL);
     dr_assert(in->generation >= 0);
     dr_err_t err = find(w, in, &f);
+    if (err == DR_OK && in->device != 0 && f.device != in->device) {
+        return DR_ERR_GONE;
+    }
     if (err == DR_OK && f.device == 0) {
         err = make_device(w, in, &f);
         created = true;
@@ -212,7 +216,7 @@ dr_err_t db_registration_update(struct db_writer *w, const struct db_registratio
 {
     dr_assert(w != NULL && in != NULL);
     struct conn_q q;
-    bool links = (in->mask & DB_REGISTRATION_LINKS) != 0;
+    bool links = (in->mask & (DB_REGISTRATION_LINKS | DB_REGISTRATION_STANDING)) != 0;
 
     /* Links are long: they are only bound when they are meant. */
     if (links) {
@@ -221,7 +225,8 @@ dr_err_t db_registration_update(struct db_writer *w, const struct db_registratio
                    " lifetime_s = iif(?2 & 1, ?3, lifetime_s),"
                    " expires_at = max(last_seen, ?1) + 1000 * iif(?2 & 1, ?3, lifetime_s),"
                    " binding = iif(?2 & 2, ?4, binding), queue_mode = iif(?2 & 2, ?5, queue_mode),"
-                   " address = iif(?2 & 8, ?6, address), links = ?9"
+                   " address = iif(?2 & 8, ?6, address), links = iif(?2 & 4, ?9, links),"
+                   " standing = iif(?2 & 16, ?10, standing)"
                    " WHERE device = ?7 AND generation = ?8 AND registered = 1");
     } else {
         q = conn_q(&w->conn,
@@ -242,6 +247,7 @@ dr_err_t db_registration_update(struct db_writer *w, const struct db_registratio
     conn_put_int(&q, in->generation);
     if (links) {
         conn_put_blob(&q, in->links);
+        conn_put_blob(&q, in->standing);
     }
     return conn_run_one(&q, DR_ERR_STALE);
 }
@@ -363,7 +369,7 @@ dr_err_t db_generation_bump(struct db_writer *w, int64_t account, int64_t device
     "SELECT d.id, d.account, d.endpoint_name, d.endpoint_type,"                                    \
     " d.operator_suspended | d.system_suspended, r.registered, r.generation, r.lifetime_s,"        \
     " r.registered_at, r.last_seen, r.expires_at, r.version, r.binding, r.queue_mode, r.links,"    \
-    " r.address, r.credential, r.credential_version"
+    " r.address, r.credential, r.credential_version, r.standing"
 
 static void read_row(struct conn_q *q, struct db_registration *row)
 {
@@ -389,6 +395,7 @@ static void read_row(struct conn_q *q, struct db_registration *row)
         .address = conn_col_text(q, 15),
         .credential = conn_col_int(q, 16),
         .credential_version = conn_col_int(q, 17),
+        .standing = conn_col_blob(q, 18),
     };
 }
 

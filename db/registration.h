@@ -41,6 +41,9 @@ struct db_register_in {
     int64_t credential_version;
     const char *endpoint_type; /**< NULL = leave */
     int32_t execution_mode;    /**< of a new device: 0, 1 or 5 */
+    struct dr_bytes standing;  /**< observations that the device makes itself, as the caller likes
+                                  to keep them; empty for most */
+    int64_t device;            /**< the one that the credential is bound to, 0 = any */
 };
 
 struct db_register_out {
@@ -55,6 +58,7 @@ struct db_register_out {
  * state changes also the cold row, the event log and the counters.
  * @retval DR_ERR_STALE      @p in->generation is older than the row's
  * @retval DR_ERR_DENIED     the device is suspended
+ * @retval DR_ERR_GONE       the endpoint is not (any more) the device that @p in->device names
  * @retval DR_ERR_NOT_FOUND  no such account, or no such device and new_device is 0
  */
 DR_CHECK dr_err_t db_register(struct db_writer *w, const struct db_register_in *in,
@@ -65,6 +69,7 @@ DR_CHECK dr_err_t db_register(struct db_writer *w, const struct db_register_in *
 #define DB_REGISTRATION_BINDING  2U /**< binding and queue_mode */
 #define DB_REGISTRATION_LINKS    4U
 #define DB_REGISTRATION_ADDRESS  8U
+#define DB_REGISTRATION_STANDING 16U
 
 struct db_registration_update {
     int64_t device;
@@ -76,6 +81,7 @@ struct db_registration_update {
     bool queue_mode;
     struct dr_bytes links;
     const char *address;
+    struct dr_bytes standing;
 };
 /** What an Update changed. @retval DR_ERR_STALE  not registered with that generation */
 DR_CHECK dr_err_t db_registration_update(struct db_writer *w,
@@ -121,6 +127,7 @@ struct db_registration {
     struct dr_bytes links;
     const char *address;
     int64_t credential, credential_version;
+    struct dr_bytes standing;
 };
 
 typedef dr_err_t db_registration_fn(void *data, const struct db_registration *row);

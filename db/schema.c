@@ -213,7 +213,10 @@ static const char step2[] = DB_CAMPAIGN_SCHEMA;
 static const char step3[] = DB_FIRMWARE_SCHEMA;
 static const char step4[] = DB_BOOTSTRAP_SCHEMA;
 
-static const char *const steps[] = {step1, step2, step3, step4};
+/* Observations that a Pelion client makes by itself. */
+static const char step_standing[] =
+    "ALTER TABLE registration ADD COLUMN standing BLOB NOT NULL DEFAULT x'';";
+static const char *const steps[] = {step1, step2, step3, step4, step_standing};
 
 #define SCHEMA_VERSION ((int64_t)DR_ARRAY_LEN(steps))
 

@@ -32,6 +32,8 @@ DR_CHECK dr_err_t dev_op_keep(struct dev_op *op, const struct dev_uplink *up);
 void dev_op_set_identity(struct dev_op *op, const struct cx_identity *id);
 void dev_op_set_address(struct dev_op *op);
 void dev_op_place_set(struct dev_op *op, uint32_t index);
+/** Standing observations as they will be after op, into op->standing. @retval DR_ERR_NOMEM */
+DR_CHECK dr_err_t dev_op_standing(struct dev_op *op, const struct dev_reg *reg);
 /** Make the place of op->endpoint and claim the device; goes on in dev_op_claimed(). */
 void dev_op_claim(struct dev_op *op);
 /** Read its rows; goes on in dev_op_ready(), or ends. */
@@ -62,8 +64,8 @@ void dev_change_fini(struct dev_shard *s, struct dev_change *c);
  * @param reg  of a Register, whose rules are checked; NULL for an Update
  */
 DR_CHECK dr_err_t dev_change_links(struct dev_shard *s, struct dr_bytes body,
-                                   const struct lwm2m_links *old, struct dev_change *c,
-                                   const struct lwm2m_register *reg);
+                                   const struct lwm2m_links *old, struct lwm2m_version enabler,
+                                   struct dev_change *c, const struct lwm2m_register *reg);
 uint8_t dev_code_of_links(dr_err_t err);
 /** What an Update changes. @return 0 or the code to refuse it with */
 uint8_t dev_change_diff(struct dev_shard *s, const struct dev_reg *reg, const struct dev_uplink *up,

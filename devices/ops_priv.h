@@ -39,4 +39,4 @@ void dev_task_answer(struct dev_shard *s, struct dev_reg *reg, struct dev_task *
                      const struct cx_pdu *answer, bool observe);
 
 /** A notification of a device that is not in memory: read it, if it can be known. */
-bool dev_notify_unknown(struct dev_shard *s, cx_peer_t peer);
+bool dev_notify_unknown(struct dev_shard *s, cx_peer_t peer, const struct cx_pdu *pdu);

@@ -5,8 +5,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "devices/op_priv.h"
 #include "devices/rules.h"
+#include "devices/standing.h"
+#include "lwm2m/codec.h"
 
 /* Uri-Query options; false: more than LWM2M_REG_QUERY_MAX. */
 bool dev_query_get(const struct cx_pdu *pdu, struct lwm2m_str out[LWM2M_REG_QUERY_MAX],
@@ -37,8 +40,33 @@ void dev_change_fini(struct dev_shard *s, struct dev_change *c)
     *c = (struct dev_change){0};
 }
 
+/* A value of the link list: text, but opaque resources have theirs in base64. */
+static dr_err_t start_value_put(struct dev_change *c, const struct lwm2m_schema *schema,
+                                const struct lwm2m_link *l)
+{
+    const struct lwm2m_res_def *def =
+        l->path.depth >= LWM2M_LEVEL_RESOURCE
+            ? lwm2m_schema_resource(schema, l->path.id[0], l->path.id[2])
+            : NULL;
+    struct dev_cached v = {.path = lwm2m_path_pack(&l->path),
+                           .at_ms = dr_wall_ms(),
+                           .ct = LWM2M_CT_TEXT,
+                           .payload = dr_bytes_of(l->value.ptr, l->value.len)};
+    uint8_t raw[DEV_CACHE_VALUE_MAX];
+    size_t len;
+
+    if (def != NULL && def->type == LWM2M_TYPE_OPAQUE &&
+        dr_base64_decode(l->value.ptr, l->value.len, raw, sizeof raw, &len) == DR_OK) {
+        v.ct = LWM2M_CT_OPAQUE;
+        v.payload = dr_bytes_of(raw, len);
+    }
+    dr_err_t err = dev_cache_put(&c->values, &v);
+    return err == DR_ERR_TOO_LARGE ? DR_OK : err;
+}
+
 /* Standing observations (aobs) and values (v) that a payload brings. */
-static dr_err_t extras_get(struct dev_change *c, const struct lwm2m_links *links)
+static dr_err_t extras_get(struct dev_change *c, const struct lwm2m_links *links,
+                           const struct lwm2m_schema *schema)
 {
     size_t n = 0;
 
@@ -46,7 +74,7 @@ static dr_err_t extras_get(struct dev_change *c, const struct lwm2m_links *links
         n += links->items[i].has_aobs && links->items[i].device.len == 0;
     }
     if (n != 0) {
-        n = n < DEV_OBS_MAX / 2 ? n : DEV_OBS_MAX / 2;
+        n = n < DEV_STANDING_MAX ? n : DEV_STANDING_MAX;
         c->own = calloc(n, sizeof *c->own);
         if (c->own == NULL) {
             return DR_ERR_NOMEM;
@@ -63,23 +91,18 @@ static dr_err_t extras_get(struct dev_change *c, const struct lwm2m_links *links
                                                   .aux = l->aobs};
         }
         if (l->has_value) {
-            struct dev_cached v = {.path = lwm2m_path_pack(&l->path),
-                                   .at_ms = dr_wall_ms(),
-                                   .ct = LWM2M_CT_TEXT,
-                                   .payload = dr_bytes_of(l->value.ptr, l->value.len)};
-            dr_err_t err = dev_cache_put(&c->values, &v);
-            if (err != DR_OK && err != DR_ERR_TOO_LARGE) {
+            dr_err_t err = start_value_put(c, schema, l);
+            if (err != DR_OK) {
                 return err;
             }
         }
     }
-    c->has_own = true;
     return DR_OK;
 }
 
-/* The object list of a body into @p c (LINKS in mask). @param old  list that it adds to, or NULL */
 dr_err_t dev_change_links(struct dev_shard *s, struct dr_bytes body, const struct lwm2m_links *old,
-                          struct dev_change *c, const struct lwm2m_register *reg)
+                          struct lwm2m_version enabler, struct dev_change *c,
+                          const struct lwm2m_register *reg)
 {
     struct lwm2m_links links, merged;
     dr_err_t err = lwm2m_links_parse((const char *)body.p, body.len, LWM2M_LINKS_REGISTER, &links);
@@ -94,7 +117,9 @@ dr_err_t dev_change_links(struct dev_shard *s, struct dr_bytes body, const struc
         }
     }
     if (err == DR_OK) {
-        err = extras_get(c, &links);
+        struct lwm2m_schema schema = {
+            .models = s->core->cfg.models, .links = &links, .enabler = enabler};
+        err = extras_get(c, &links, &schema);
     }
     if (err == DR_OK && old != NULL) {
         err = lwm2m_links_merge(old, &links, &merged);
@@ -154,14 +179,17 @@ uint8_t dev_change_diff(struct dev_shard *s, const struct dev_reg *reg, const st
     if (up->ct != -1 && up->ct != LWM2M_CT_LINK) {
         return CX_BAD_REQUEST;
     }
-    const struct lwm2m_links *old =
-        (reg->flags & DEV_REG_PELION) != 0 ? lwm2m_shape_links(s->shapes, reg->shape) : NULL;
-    dr_err_t err = dev_change_links(s, up->body, old, c, NULL);
+    bool merges = (reg->flags & DEV_REG_PELION) != 0;
+    const struct lwm2m_links *old = merges ? lwm2m_shape_links(s->shapes, reg->shape) : NULL;
+    dr_err_t err = dev_change_links(s, up->body, old, dev_reg_version(reg), c, NULL);
     if (err != DR_OK) {
         return dev_code_of_links(err);
     }
     if (c->shape == reg->shape) {
         c->mask &= ~DB_REGISTRATION_LINKS;
+    }
+    if (merges && c->n_own != 0) {
+        c->mask |= DB_REGISTRATION_STANDING;
     }
     return 0;
 }
@@ -185,9 +213,7 @@ void dev_change_apply(struct dev_shard *s, uint32_t index, struct dev_change *c)
         reg->shape = c->shape;
         c->shape = LWM2M_SHAPE_NONE;
     }
-    if (c->has_own && (c->n_own != 0 || (reg->flags & DEV_REG_PELION) == 0)) {
-        dev_obs_own_set(reg, c->own, c->n_own);
-    }
+    dev_obs_own_merge(reg, c->own, c->n_own);
     struct dev_cached v;
     for (size_t i = 0; dev_cache_at(c->values, i, &v); i++) {
         if (dev_cache_put(&reg->cache, &v) == DR_OK) {

@@ -9,11 +9,13 @@
 #include "db/psk.h"
 #include "devices/op_priv.h"
 #include "devices/rules.h"
+#include "devices/standing.h"
 
 struct dev_loaded *dev_loaded_free(struct dev_loaded *l)
 {
     if (l != NULL) {
         free(l->links);
+        free(l->own);
         free(l->cache);
         free(l->subs);
         free(l);
@@ -62,6 +64,27 @@ dr_err_t dev_loaded_extras(struct db_reader *r, int64_t account, int64_t device,
     return err;
 }
 
+/* A row with standing observations, perhaps none, is that of a Pelion client. */
+static dr_err_t standing_take(struct dev_loaded *l, struct dr_bytes stored)
+{
+    struct dev_standing list[DEV_STANDING_MAX];
+
+    l->reg.flags |= DEV_REG_PELION;
+    if (dev_standing_read(stored, list, &l->n_own) != DR_OK) {
+        l->n_own = 0; /* learned again with the next Register */
+        return DR_OK;
+    }
+    l->own = calloc(l->n_own + 1, sizeof *l->own);
+    if (l->own == NULL) {
+        return DR_ERR_NOMEM;
+    }
+    for (size_t i = 0; i < l->n_own; i++) {
+        l->own[i] = (struct dev_obs){
+            .path = list[i].path, .flags = DEV_OBS_OWN | DEV_OBS_ON, .aux = list[i].token};
+    }
+    return DR_OK;
+}
+
 static dr_err_t registration_row(void *data, const struct db_registration *row)
 {
     struct dev_loaded *l = data;
@@ -105,7 +128,7 @@ static dr_err_t registration_row(void *data, const struct db_registration *row)
         memcpy(l->links, row->links.p, row->links.len);
     }
     l->links_len = row->links.len;
-    return DR_OK;
+    return row->standing.len == 0 ? DR_OK : standing_take(l, row->standing);
 }
 
 struct psk_check {
@@ -218,7 +241,6 @@ static dr_err_t loaded_install(struct dev_op *op)
     reg->touched_s = l->reg.touched_s;
     reg->lifetime_s = l->reg.lifetime_s;
     reg->flags = l->reg.flags | (op->claim.wanted ? DEV_REG_WANTED : 0);
-    reg->flags |= op->pelion ? DEV_REG_PELION : 0;
     reg->major = l->reg.major;
     reg->minor = l->reg.minor;
     reg->transports = l->reg.transports;
@@ -227,6 +249,7 @@ static dr_err_t loaded_install(struct dev_op *op)
     reg->cache = l->cache;
     l->cache = NULL;
     subs_install(s, reg, l);
+    dev_obs_own_merge(reg, l->own, (uint16_t)l->n_own);
     dev_obs_presubs_apply(s, op->reg);
     dev_reg_timer_start(s, reg);
     return DR_OK;
@@ -241,20 +264,19 @@ static void load_done(struct db_read *read, dr_err_t err)
         return;
     }
     switch (op->verdict) {
-    case DEV_LOAD_OTHER:
-        dev_op_finish(op, CX_BAD_REQUEST);
-        return;
     case DEV_LOAD_REVOKED:
         dev_op_finish(op, CX_FORBIDDEN);
         return;
+    case DEV_LOAD_OTHER: /* see on_location() */
     case DEV_LOAD_UNKNOWN:
         dev_op_finish(op, CX_NOT_FOUND);
         return;
     case DEV_LOAD_OK:
         break;
     }
-    if (op->loaded->blocked) {
-        dev_op_finish(op, CX_FORBIDDEN);
+    if (op->loaded->blocked) { /* a Pelion client would wipe its credentials */
+        bool pelion = (op->loaded->reg.flags & DEV_REG_PELION) != 0;
+        dev_op_finish(op, pelion ? CX_UNAVAILABLE : CX_FORBIDDEN);
         return;
     }
     if (op->reg == 0) { /* NoSec: now the name is known; claim, then read again */

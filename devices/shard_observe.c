@@ -6,6 +6,11 @@
  * memory, cannot be guessed, and is the same after a restart: an observation that is created again
  * replaces itself on the device. Observations are created one at a time for each device, again
  * after each Register, and when the device can be reached.
+ *
+ * A Pelion client makes observations by itself (aobs): it chooses their 2-byte tokens anew for each
+ * Register. Who subscribes to such a path joins the standing observation: nothing is sent, since a
+ * GET with Observe would replace the client's token and a cancellation would end its reports for
+ * all.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +21,7 @@
 #include "devices/ops_priv.h"
 #include "devices/rules.h"
 #include "devices/shard_priv.h"
+#include "devices/standing.h"
 #include "lwm2m/links.h"
 #include "lwm2m/report.h"
 
@@ -28,6 +34,7 @@ struct obs_call {
     uint64_t path;
     struct dev_task *task; /* waits for the first value, or NULL */
     bool runner;           /* holds DEV_REG_OBS_BUSY */
+    bool plain;            /* only the first value: the device notifies by itself */
     struct dev_opts opts;
 };
 
@@ -68,7 +75,18 @@ struct dev_obs *dev_obs_find(struct dev_reg *reg, uint64_t path, uint16_t key)
     return NULL;
 }
 
-void dev_obs_own_set(struct dev_reg *reg, const struct dev_obs *own, uint16_t n)
+/* The standing observation of exactly this path, or NULL. */
+static struct dev_obs *own_find(const struct dev_reg *reg, uint64_t path)
+{
+    for (uint16_t i = 0; i < reg->n_obs; i++) {
+        if (reg->obs[i].path == path && (reg->obs[i].flags & DEV_OBS_OWN) != 0) {
+            return &reg->obs[i];
+        }
+    }
+    return NULL;
+}
+
+void dev_obs_own_clear(struct dev_reg *reg)
 {
     uint16_t kept = 0;
 
@@ -78,13 +96,41 @@ void dev_obs_own_set(struct dev_reg *reg, const struct dev_obs *own, uint16_t n)
         }
     }
     reg->n_obs = kept;
+}
+
+void dev_obs_own_merge(struct dev_reg *reg, const struct dev_obs *own, uint16_t n)
+{
     for (uint16_t i = 0; i < n; i++) {
-        struct dev_obs *o = dev_obs_add(reg);
+        struct dev_obs *o = own_find(reg, own[i].path);
+        if (o == NULL) {
+            o = dev_obs_add(reg);
+        }
         if (o == NULL) {
             return;
         }
         *o = own[i];
     }
+}
+
+size_t dev_obs_own_store(const struct dev_reg *reg, const struct dev_obs *own, uint16_t n,
+                         uint8_t *out)
+{
+    struct dev_standing list[DEV_STANDING_MAX];
+    size_t k = 0;
+
+    for (uint16_t i = 0; i < n && k < DEV_STANDING_MAX; i++) {
+        list[k++] = (struct dev_standing){.path = own[i].path, .token = own[i].aux};
+    }
+    for (uint16_t i = 0; reg != NULL && i < reg->n_obs && k < DEV_STANDING_MAX; i++) {
+        bool fresh = (reg->obs[i].flags & DEV_OBS_OWN) == 0;
+        for (uint16_t j = 0; j < n && !fresh; j++) {
+            fresh = own[j].path == reg->obs[i].path;
+        }
+        if (!fresh) {
+            list[k++] = (struct dev_standing){.path = reg->obs[i].path, .token = reg->obs[i].aux};
+        }
+    }
+    return dev_standing_write(list, k, out);
 }
 
 /* ---- values that come in ---- */
@@ -109,6 +155,9 @@ static void spread_value(void *data, const struct lwm2m_path *path, uint16_t ct,
         return;
     }
     struct dev_reg *reg = dev_reg_at(s, sp->index);
+    if (sp->own) {
+        dev_news_value(s, reg, sp->index, DEV_KEY_DEVICE, path, ct, payload, sp->max_age_s, at_ms);
+    }
     for (uint16_t i = 0; i < reg->n_obs; i++) {
         const struct dev_obs *o = &reg->obs[i];
         if (o->path == sp->obs_path && (o->flags & DEV_OBS_OWN) == 0) {
@@ -119,12 +168,13 @@ static void spread_value(void *data, const struct lwm2m_path *path, uint16_t ct,
 }
 
 static void value_in(struct dev_shard *s, uint32_t index, uint64_t obs_path,
-                     const struct cx_pdu *pdu, bool tell)
+                     const struct cx_pdu *pdu, bool tell, bool own)
 {
     struct lwm2m_path path;
     struct spread sp = {.s = s,
                         .index = index,
                         .obs_path = obs_path,
+                        .own = own,
                         .only_key = tell ? 0 : -1,
                         .max_age_s = pdu->max_age >= 0 && pdu->max_age <= UINT32_MAX
                                          ? (uint32_t)pdu->max_age
@@ -189,7 +239,7 @@ bool dev_notify(struct dev_shard *s, cx_peer_t peer, const struct cx_pdu *pdu)
     uint32_t now_s = (uint32_t)(dr_wall_ms() / 1000);
 
     if (index == 0) {
-        return dev_notify_unknown(s, peer);
+        return dev_notify_unknown(s, peer, pdu);
     }
     struct dev_reg *reg = dev_reg_at(s, index);
     if ((reg->flags & DEV_REG_LIVE) == 0) {
@@ -197,7 +247,9 @@ bool dev_notify(struct dev_shard *s, cx_peer_t peer, const struct cx_pdu *pdu)
     }
     struct dev_obs *o = by_token(s, reg, pdu);
     if (o == NULL) {
-        return false;
+        /* its own observations end with the registration: a reset would be for nothing, and the
+         * client waits for an ACK before it reports what comes next */
+        return (reg->flags & DEV_REG_PELION) != 0 && pdu->token_len == 2;
     }
     if (reg->peer != peer && reg->op == NULL) {
         dev_reg_bind(s, index, peer); /* a new association of the same identity */
@@ -223,7 +275,7 @@ bool dev_notify(struct dev_shard *s, cx_peer_t peer, const struct cx_pdu *pdu)
     } else if (!own) {
         state_set(reg, path, DEV_OBS_ENDED);
     }
-    value_in(s, index, path, pdu, true);
+    value_in(s, index, path, pdu, true, own);
     dev_obs_next(s, index);
     return true;
 }
@@ -276,7 +328,8 @@ static void observe_done(struct cx_call *call, dr_err_t err, const struct cx_pdu
     if (err == DR_OK && reg != NULL) {
         reg->heard_s = (uint32_t)(dr_wall_ms() / 1000);
         bool good = answer->code >> 5 == 2;
-        state_set(reg, c->path, good && answer->observe >= 0 ? DEV_OBS_ON : DEV_OBS_ENDED);
+        bool on = good && (answer->observe >= 0 || c->plain);
+        state_set(reg, c->path, on ? DEV_OBS_ON : DEV_OBS_ENDED);
         for (uint16_t i = 0; good && i < reg->n_obs; i++) {
             if (reg->obs[i].path == c->path && (reg->obs[i].flags & DEV_OBS_OWN) == 0) {
                 reg->obs[i].seq = answer->observe >= 0 ? (uint32_t)answer->observe & 0xffffffU : 0;
@@ -284,7 +337,7 @@ static void observe_done(struct cx_call *call, dr_err_t err, const struct cx_pdu
             }
         }
         if (good) {
-            value_in(s, index, c->path, answer, task == NULL);
+            value_in(s, index, c->path, answer, task == NULL, false);
         }
     } else if (reg != NULL) {
         state_set(reg, c->path, DEV_OBS_WANT);
@@ -294,7 +347,7 @@ static void observe_done(struct cx_call *call, dr_err_t err, const struct cx_pdu
     }
     if (task != NULL) {
         if (err == DR_OK) {
-            dev_task_answer(s, reg, task, answer, true);
+            dev_task_answer(s, reg, task, answer, !c->plain);
         } else {
             if (reg != NULL) {
                 reg->flags |= DEV_REG_WANTED;
@@ -331,7 +384,8 @@ static dr_err_t observe_start(struct dev_shard *s, uint32_t index, uint64_t pack
         return DR_ERR_NOMEM;
     }
     const struct lwm2m_links *links = lwm2m_shape_links(s->shapes, reg->shape);
-    dr_err_t err = dev_opts_uint(&c->opts, CX_OPT_OBSERVE, cancel ? 1 : 0);
+    c->plain = !cancel && own_find(reg, packed) != NULL;
+    dr_err_t err = c->plain ? DR_OK : dev_opts_uint(&c->opts, CX_OPT_OBSERVE, cancel ? 1 : 0);
     if (err == DR_OK) {
         err = dev_opts_path(&c->opts, links, &path);
     }
@@ -346,9 +400,11 @@ static dr_err_t observe_start(struct dev_shard *s, uint32_t index, uint64_t pack
                                .code = CX_GET,
                                .opts = c->opts.opts,
                                .n_opts = c->opts.n,
-                               .token_len = 8,
+                               .token_len = c->plain ? 0 : 8,
                                .cb = cancel ? cancel_done : observe_done};
-    dev_obs_token(s, reg, packed, c->call.token);
+    if (!c->plain) {
+        dev_obs_token(s, reg, packed, c->call.token);
+    }
     c->s = s;
     c->device = reg->device;
     c->generation = reg->generation;
@@ -380,6 +436,10 @@ void dev_obs_next(struct dev_shard *s, uint32_t index)
     }
     for (uint16_t i = 0; i < reg->n_obs; i++) {
         if ((reg->obs[i].flags & DEV_OBS_WANT) == 0) {
+            continue;
+        }
+        if (own_find(reg, reg->obs[i].path) != NULL) {
+            state_set(reg, reg->obs[i].path, DEV_OBS_ON);
             continue;
         }
         if (s->ending || !dev_reg_awake(s, reg)) {
@@ -445,6 +505,11 @@ static void subscribe(struct dev_shard *s, uint32_t index, const struct lwm2m_pa
         return;
     }
     struct dev_cached v;
+    if (own_find(reg, packed) != NULL) {
+        state_set(reg, packed, DEV_OBS_ON);
+        known = true;
+        flags = DEV_OBS_ON;
+    }
     if (known && (flags & DEV_OBS_ON) != 0 && dev_cache_get(reg->cache, packed, &v)) {
         task->cache_ok = true;
         dev_value_task(s, index, task);
@@ -485,7 +550,8 @@ static void forget(struct dev_shard *s, uint32_t index, const struct lwm2m_path 
         for (uint16_t j = 0; j < reg->n_obs; j++) {
             last = last && ((j >= kept && j <= i) || !same_path(&reg->obs[j], &o));
         }
-        if (last && (o.flags & DEV_OBS_ON) != 0 && reg->peer != 0 && dev_reg_awake(s, reg)) {
+        if (last && (o.flags & DEV_OBS_ON) != 0 && own_find(reg, o.path) == NULL &&
+            reg->peer != 0 && dev_reg_awake(s, reg)) {
             dr_err_t err = observe_start(s, index, o.path, NULL, true);
             (void)err; /* not sent: the next notification is refused */
         }

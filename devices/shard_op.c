@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "devices/op_priv.h"
 #include "devices/rules.h"
+#include "devices/standing.h"
 
 void dev_op_answer(struct dev_shard *s, cx_exchange_t x, uint8_t code)
 {
@@ -64,6 +65,8 @@ struct dev_op *dev_op_new(struct dev_shard *s, enum dev_op_kind kind, cx_exchang
 void dev_op_free(struct dev_op *op)
 {
     struct dev_shard *s = op->shard;
+    struct dev_note *note = op->note;
+    cx_peer_t peer = op->peer;
     uint32_t stays = 0;
 
     if (op->reg != 0) {
@@ -85,11 +88,16 @@ void dev_op_free(struct dev_op *op)
     op->claim.got = dev_handover_free(op->claim.got);
     free(op->kept);
     free(op->blob);
+    free(op->standing);
     free(op);
     s->ops--;
     if (stays != 0) {
         dev_obs_next(s, stays);
     }
+    if (stays != 0 && note != NULL) {
+        (void)dev_notify(s, peer, &note->pdu);
+    }
+    free(note);
     dev_op_end_check(s);
 }
 
@@ -130,6 +138,16 @@ dr_err_t dev_op_keep(struct dev_op *op, const struct dev_uplink *up)
                                  .n_query = up->n_query,
                                  .body = dr_bytes_of(op->kept, up->body.len),
                                  .ct = up->ct};
+    return DR_OK;
+}
+
+dr_err_t dev_op_standing(struct dev_op *op, const struct dev_reg *reg)
+{
+    op->standing = malloc(DEV_STANDING_BYTES_MAX);
+    if (op->standing == NULL) {
+        return DR_ERR_NOMEM;
+    }
+    op->standing_len = dev_obs_own_store(reg, op->change.own, op->change.n_own, op->standing);
     return DR_OK;
 }
 

@@ -16,7 +16,8 @@
 #include "lwm2m/codec.h"
 #include "lwm2m/links.h"
 
-#define TRIES_MAX 5
+#define TRIES_MAX    5
+#define PELION_BLOCK 512 /* what its clients take; larger ones are answered 4.13 */
 
 struct exec {
     struct cx_call call;
@@ -268,7 +269,12 @@ static dr_err_t exec_send(struct exec *x, struct dev_reg *reg)
         [DEV_GET] = CX_GET, [DEV_PUT] = CX_PUT, [DEV_POST] = CX_POST, [DEV_DELETE] = CX_DELETE};
     const struct lwm2m_links *links = lwm2m_shape_links(x->s->shapes, reg->shape);
     const struct dev_task *task = x->task;
+    bool pelion = (reg->flags & DEV_REG_PELION) != 0;
 
+    if (pelion && task->method == DEV_POST && x->uri.path.depth >= LWM2M_LEVEL_RESOURCE &&
+        x->format != LWM2M_CT_NONE) {
+        x->format = LWM2M_CT_TEXT; /* what others have as their format gets no answer, ever */
+    }
     x->opts.n = x->opts.len = 0;
     dr_err_t err = dev_opts_path(&x->opts, links, &x->uri.path);
     if (err == DR_OK && x->uri.query != NULL) {
@@ -290,6 +296,7 @@ static dr_err_t exec_send(struct exec *x, struct dev_reg *reg)
                                .n_opts = x->opts.n,
                                .payload = x->body != NULL ? x->body : task->payload,
                                .payload_len = x->body != NULL ? x->body_len : task->payload_len,
+                               .block_size = pelion ? PELION_BLOCK : 0,
                                .cb = exec_done};
     err = cx_call_start(x->s->engine, &x->call);
     x->s->calls += err == DR_OK;

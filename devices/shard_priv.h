@@ -121,7 +121,6 @@ struct dev_change {
     uint32_t shape;      /**< reference held while LINKS is in mask */
     struct dev_obs *own; /**< standing observations of the payload, owned */
     uint16_t n_own;
-    bool has_own;
     struct dev_cache *values; /**< v= of the payload, owned */
 };
 
@@ -131,6 +130,13 @@ struct dev_uplink {
     size_t n_query;
     struct dr_bytes body;
     int32_t ct;
+    const struct cx_pdu *notification; /**< instead of all that; or NULL */
+};
+
+/** A notification that waits for the rows of its device. */
+struct dev_note {
+    struct cx_pdu pdu;
+    uint8_t payload[];
 };
 
 /** One uplink that needs the database or another shard. */
@@ -177,6 +183,9 @@ struct dev_op {
     uint8_t *kept; /**< owned: body, then the query texts */
     struct dev_uplink up;
     struct lwm2m_str query[LWM2M_REG_QUERY_MAX];
+    struct dev_note *note; /**< owned */
+    uint8_t *standing;     /**< owned; stored form */
+    size_t standing_len;
 };
 
 /** Rows of one device, as read. One heap block beside its parts. */
@@ -189,6 +198,8 @@ struct dev_loaded {
     bool registered, blocked;
     char *links; /**< owned */
     size_t links_len;
+    struct dev_obs *own; /**< owned */
+    size_t n_own;
     struct dev_cache *cache; /**< owned */
     struct dev_sub_row {
         uint64_t path;
@@ -330,8 +341,13 @@ void dev_obs_renew(struct dev_shard *s, uint32_t index);
 void dev_obs_next(struct dev_shard *s, uint32_t index);
 void dev_obs_task(struct dev_shard *s, uint32_t index, struct dev_task *task);
 void dev_obs_presubs_apply(struct dev_shard *s, uint32_t index);
-/** Replace the device's own (aobs) entries. */
-void dev_obs_own_set(struct dev_reg *reg, const struct dev_obs *own, uint16_t n);
+/** The device's own (aobs) entries: those of the same paths are replaced. */
+void dev_obs_own_merge(struct dev_reg *reg, const struct dev_obs *own, uint16_t n);
+void dev_obs_own_clear(struct dev_reg *reg);
+/** Stored form of @p own, merged over those of @p reg (may be NULL); out has room for
+ * DEV_STANDING_BYTES_MAX. */
+size_t dev_obs_own_store(const struct dev_reg *reg, const struct dev_obs *own, uint16_t n,
+                         uint8_t *out);
 
 /* ---- calls to the device (shard_ops.c) ---- */
 

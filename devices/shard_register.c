@@ -38,6 +38,18 @@ static void register_answer(struct dev_shard *s, const struct dev_op *op)
                     &(struct cx_reply){.code = CX_CREATED, .opts = opts, .n_opts = n});
 }
 
+/*
+ * 4.03 makes a Pelion client delete its credentials and go back to bootstrap: right for a device
+ * that was deleted, wrong for one that is suspended and will be let in again.
+ */
+static uint8_t refusal_code(const struct dev_op *op, dr_err_t err)
+{
+    if (err == DR_ERR_GONE) {
+        return CX_FORBIDDEN;
+    }
+    return err == DR_ERR_DENIED && op->pelion ? CX_UNAVAILABLE : dev_code_of_store(err);
+}
+
 static void register_done(struct db_job *job, dr_err_t err)
 {
     struct dev_op *op = DR_CONTAINER_OF(job, struct dev_op, job);
@@ -50,7 +62,7 @@ static void register_done(struct db_job *job, dr_err_t err)
     if (err != DR_OK) {
         DR_LOG_LIMITED(DR_LOG_WARNING, "devices", 5, "registration of '%s' refused: %s",
                        op->endpoint, dr_err_str(err));
-        dev_op_finish(op, dev_code_of_store(err));
+        dev_op_finish(op, refusal_code(op, err));
         return;
     }
     bool known = (reg->flags & DEV_REG_LIVE) != 0; /* its subscriptions are in memory */
@@ -65,6 +77,7 @@ static void register_done(struct db_job *job, dr_err_t err)
     reg->flags &= (uint16_t) ~(DEV_REG_OBS_BUSY | DEV_REG_PELION);
     reg->flags |= DEV_REG_LIVE | (op->pelion ? DEV_REG_PELION : 0);
     reg->flags |= op->claim.wanted ? DEV_REG_WANTED : 0;
+    dev_obs_own_clear(reg); /* their tokens were those of the registration before */
     dev_change_apply(s, op->reg, &op->change);
     dev_reg_timer_start(s, reg);
     dev_reg_bind(s, op->reg, op->peer);
@@ -96,6 +109,10 @@ void dev_register_commit(struct dev_op *op)
     op->event_ids[1] = dr_id_new(&s->ids);
     size_t len = lwm2m_binding_format(op->change.binding, op->version, op->binding_text);
     op->binding_text[len] = '\0';
+    if (op->pelion && dev_op_standing(op, NULL) != DR_OK) {
+        dev_op_finish(op, CX_UNAVAILABLE);
+        return;
+    }
     op->in = (struct db_register_in){
         .account = op->account,
         .endpoint_name = op->endpoint,
@@ -112,6 +129,8 @@ void dev_register_commit(struct dev_op *op)
         .credential = op->has_identity ? op->id.credential : 0,
         .credential_version = op->has_identity ? op->id.version : 0,
         .endpoint_type = op->type[0] == '\0' ? NULL : op->type,
+        .standing = dr_bytes_of(op->standing, op->standing_len),
+        .device = op->id.kind == CX_ID_CERT ? op->id.device : 0,
     };
     op->job = (struct db_job){
         .home = s->loop, .run = register_run, .done = register_done, .lane = DB_LANE_ACK};
@@ -148,6 +167,25 @@ static uint8_t register_name(const struct dev_shard *s, const struct cx_identity
     return 0;
 }
 
+/*
+ * What a Pelion client says of its account must be what its credential says: a credential is of one
+ * account, and the location that it gets names it.
+ */
+static bool claims_fit(const struct lwm2m_register *reg, int64_t account)
+{
+    static const char *const keys[] = {"aid", "d"};
+    char text[DR_ID_LEN + 1];
+    struct lwm2m_str v;
+
+    dr_id_format(account, text);
+    for (size_t i = 0; i < DR_ARRAY_LEN(keys); i++) {
+        if (lwm2m_register_extra(reg, keys[i], &v) && v.len != 0 && !lwm2m_str_eq(v, text)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool extra_is(const struct lwm2m_register *reg, const char *key, char *out, size_t cap)
 {
     struct lwm2m_str v;
@@ -163,10 +201,15 @@ static bool extra_is(const struct lwm2m_register *reg, const char *key, char *ou
     return true;
 }
 
+static bool is_pelion(const struct lwm2m_register *reg)
+{
+    return extra_is(reg, "mccv", NULL, 0) || extra_is(reg, "aid", NULL, 0);
+}
+
 static uint8_t register_fill(struct dev_op *op, const struct lwm2m_register *r,
                              struct dr_bytes body)
 {
-    dr_err_t err = dev_change_links(op->shard, body, NULL, &op->change, r);
+    dr_err_t err = dev_change_links(op->shard, body, NULL, r->version, &op->change, r);
 
     if (err != DR_OK) {
         return dev_code_of_links(err);
@@ -177,7 +220,7 @@ static uint8_t register_fill(struct dev_op *op, const struct lwm2m_register *r,
     op->change.infinite = r->lifetime_infinite;
     op->change.binding = r->binding;
     (void)extra_is(r, "et", op->type, sizeof op->type);
-    op->pelion = extra_is(r, "mccv", NULL, 0) || extra_is(r, "aid", NULL, 0);
+    op->pelion = is_pelion(r);
     return 0;
 }
 
@@ -210,11 +253,18 @@ void dev_on_register(struct dev_shard *s, const struct cx_inbound *in)
         dev_op_answer(s, in->exchange, code);
         return;
     }
+    int64_t account = id.kind == CX_ID_NONE ? s->core->cfg.nosec_account : id.account;
+    if (is_pelion(&r) && !claims_fit(&r, account)) {
+        DR_LOG_LIMITED(DR_LOG_INFO, "devices", 5,
+                       "registration of '%s' refused: its account is not the credential's",
+                       endpoint);
+        dev_op_answer(s, in->exchange, CX_BAD_REQUEST);
+        return;
+    }
     if (!dev_news_room(s)) {
         dev_op_answer(s, in->exchange, CX_UNAVAILABLE);
         return;
     }
-    int64_t account = id.kind == CX_ID_NONE ? s->core->cfg.nosec_account : id.account;
     uint32_t index = dev_reg_by_name(s, account, endpoint);
     if (index != 0 && dev_reg_at(s, index)->op != NULL) {
         cx_forget(s->engine, in->exchange);

@@ -37,6 +37,7 @@ static dr_err_t update_run(struct db_writer *w, struct db_job *job)
         .queue_mode = op->change.binding.queue,
         .links = op->links,
         .address = op->address,
+        .standing = dr_bytes_of(op->standing, op->standing_len),
     };
     dr_err_t err = db_registration_update(w, &u);
 
@@ -82,6 +83,10 @@ void dev_update_commit(struct dev_op *op)
     op->device = reg->device;
     op->account = reg->account;
     op->generation = reg->generation;
+    if ((op->change.mask & DB_REGISTRATION_STANDING) != 0 && dev_op_standing(op, reg) != DR_OK) {
+        dev_op_finish(op, CX_UNAVAILABLE);
+        return;
+    }
     if ((op->change.mask & DB_REGISTRATION_BINDING) != 0) {
         size_t len =
             lwm2m_binding_format(op->change.binding, dev_reg_version(reg), op->binding_text);

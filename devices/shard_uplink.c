@@ -53,6 +53,23 @@ static void known_uplink(struct dev_shard *s, uint32_t index, const struct cx_in
     dev_op_ready(op);
 }
 
+/* A notification, kept until the rows are read. NULL: it is lost. */
+static struct dev_note *note_new(const struct cx_pdu *pdu)
+{
+    struct dev_note *note = malloc(sizeof *note + pdu->payload_len);
+
+    if (note != NULL) {
+        note->pdu = *pdu;
+        note->pdu.opts = NULL;
+        note->pdu.opts_len = 0;
+        if (pdu->payload_len != 0) {
+            memcpy(note->payload, pdu->payload, pdu->payload_len);
+        }
+        note->pdu.payload = note->payload;
+    }
+    return note;
+}
+
 /* A message for a device that is not here: claim it, or read who it is. */
 static void unknown_uplink(struct dev_shard *s, const struct cx_inbound *in, enum dev_op_kind kind,
                            int64_t device, const struct cx_identity *id,
@@ -75,6 +92,7 @@ static void unknown_uplink(struct dev_shard *s, const struct cx_inbound *in, enu
     memcpy(op->endpoint, id->name, len + 1);
     dev_op_set_identity(op, id);
     op->device = device;
+    op->note = up->notification == NULL ? NULL : note_new(up->notification);
     if (op->has_identity) {
         dev_op_claim(op);
     } else {
@@ -118,7 +136,9 @@ static void on_location(struct dev_shard *s, const struct cx_inbound *in, int64_
     uint32_t index = dev_reg_by_device(s, device);
     if (index != 0) {
         if (!identity_fits(s, &id, dev_reg_at(s, index))) {
-            dev_op_answer(s, in->exchange, CX_BAD_REQUEST); /* spec: LWM2M-1.1-CORE#6.2.2 */
+            /* as a location that is not there: its own registration is not this one, and a code
+             * that sends a Pelion client back to bootstrap would wipe its credentials */
+            dev_op_answer(s, in->exchange, CX_NOT_FOUND);
             return;
         }
         known_uplink(s, index, in, kind, &up);
@@ -250,17 +270,16 @@ static void on_request(void *data, struct cx_engine *e, const struct cx_inbound 
     }
 }
 
-bool dev_notify_unknown(struct dev_shard *s, cx_peer_t peer)
+bool dev_notify_unknown(struct dev_shard *s, cx_peer_t peer, const struct cx_pdu *pdu)
 {
     struct cx_identity id;
-    struct dev_uplink up = {0};
+    struct dev_uplink up = {.notification = pdu};
     struct cx_inbound in = {.peer = peer};
 
     if (s->ending || !s->begun || !cx_peer_identity(s->engine, peer, &id) ||
         id.kind == CX_ID_NONE) {
         return false;
     }
-    /* this value is lost; its observation is created again as soon as the rows are read */
     unknown_uplink(s, &in, DEV_OP_UPDATE, 0, &id, &up);
     return true;
 }
