@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/ids.h"
 #include "base/text.h"
 #include "db/account.h"
@@ -131,10 +132,10 @@ static void report_problem(void *data, const char *problem)
 
 static bool private_mode(const char *dir, const char *name, mode_t allowed, unsigned *count)
 {
-    char path[SRV_PATH_MAX];
+    char path[DR_PATH_MAX];
     struct stat st;
 
-    if (srv_path(path, dir, name) != DR_OK || stat(path, &st) != 0) {
+    if (dr_path_join(path, dir, name) != DR_OK || stat(path, &st) != 0) {
         printf("problem: '%s' is missing\n", name);
         (*count)++;
         return false;
@@ -208,11 +209,11 @@ static dr_err_t copy_file(const char *from, const char *to, struct dr_errinfo *r
 int srv_restore(const char *file, const char *dir)
 {
     struct dr_errinfo info = {0};
-    char path[SRV_PATH_MAX];
+    char path[DR_PATH_MAX];
     dr_err_t err = srv_folder_make(dir, &info);
 
     if (err == DR_OK) {
-        err = srv_path(path, dir, DB_FILE);
+        err = dr_path_join(path, dir, DB_FILE);
     }
     if (err == DR_OK) {
         err = copy_file(file, path, &info);

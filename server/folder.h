@@ -4,7 +4,7 @@
  * @brief The data folder: layout, lock, keys, ready.json.
  *
  * Layer: server.  Threads: main thread.  Memory: paths in the caller's buffers.
- * Limits: SRV_PATH_MAX.  Security: folder 0700, key files 0600; key bytes never reach a message.
+ * Limits: DR_PATH_MAX.  Security: folder 0700, key files 0600; key bytes never reach a message.
  *
  *     DIR/drover.db …     database (db/)
  *     DIR/keys/ticket.key DTLS session tickets, 48 random bytes in hex
@@ -20,11 +20,7 @@
 
 #include "base/err.h"
 
-#define SRV_PATH_MAX       512
 #define SRV_TICKET_KEY_LEN 48
-
-/** DIR/name into @p buf of SRV_PATH_MAX bytes. @retval DR_ERR_RANGE too long */
-DR_CHECK dr_err_t srv_path(char *buf, const char *dir, const char *name);
 
 /**
  * Make DIR, DIR/run and DIR/keys (0700) and the ticket key.
@@ -53,11 +49,3 @@ DR_CHECK dr_err_t srv_folder_ready(const char *dir, const struct srv_ready *read
                                    struct dr_errinfo *reterr);
 /** Remove run/ready.json; not an error when it is gone. */
 void srv_folder_unready(const char *dir);
-
-/** Write a file of mode 0600 through a temporary one: whole or not at all, on disk when it returns.
- */
-DR_CHECK dr_err_t srv_file_write(const char *path, const void *data, size_t len,
-                                 struct dr_errinfo *reterr);
-/** Read a file of at most @p max bytes; NUL-terminated; free it. */
-DR_CHECK dr_err_t srv_file_read(const char *path, size_t max, char **ret, size_t *ret_len,
-                                struct dr_errinfo *reterr);

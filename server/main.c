@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "server/commands.h"
 #include "server/config.h"
@@ -62,7 +63,7 @@ static dr_err_t take_options(const struct options *o, struct srv_config *c,
 static dr_err_t gather(void *data, struct srv_config *ret, struct dr_errinfo *reterr)
 {
     const struct options *o = data;
-    char path[SRV_PATH_MAX];
+    char path[DR_PATH_MAX];
     struct srv_config early;
     const char *file = o->config_file;
 
@@ -75,7 +76,7 @@ static dr_err_t gather(void *data, struct srv_config *ret, struct dr_errinfo *re
     }
     srv_config_init(ret);
     if (err == DR_OK && file == NULL && early.data[0] != '\0' &&
-        srv_path(path, early.data, "drover.conf") == DR_OK && access(path, F_OK) == 0) {
+        dr_path_join(path, early.data, "drover.conf") == DR_OK && access(path, F_OK) == 0) {
         file = path;
     }
     if (err == DR_OK && file != NULL) {

@@ -20,6 +20,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/text.h"
@@ -78,7 +79,7 @@ struct srv {
     struct rest *rest;
     int64_t
         account; /* the first one: owner of the configured authorities and of plain CoAP devices */
-    char coap[ADDRESS_MAX], coaps[ADDRESS_MAX], run_dir[SRV_PATH_MAX];
+    char coap[ADDRESS_MAX], coaps[ADDRESS_MAX], run_dir[DR_PATH_MAX];
     struct loop_signal on_term, on_int, on_hup;
     bool started, stopping, stop_wanted;
 };
@@ -149,7 +150,7 @@ static dr_err_t load_models(struct srv *s)
 
 static dr_err_t read_pem(const char *path, char **ret, size_t *ret_len, struct dr_errinfo *reterr)
 {
-    return path[0] == '\0' ? DR_OK : srv_file_read(path, PEM_FILE_MAX, ret, ret_len, reterr);
+    return path[0] == '\0' ? DR_OK : dr_file_read(path, PEM_FILE_MAX, ret, ret_len, reterr);
 }
 
 static dr_err_t make_security(struct srv *s)
@@ -263,7 +264,7 @@ static dr_err_t make_loops(struct srv *s)
 static dr_err_t make_devices(struct srv *s)
 {
     struct loop *loops[SHARDS_MAX];
-    dr_err_t err = srv_path(s->run_dir, s->config->data, "run");
+    dr_err_t err = dr_path_join(s->run_dir, s->config->data, "run");
 
     for (unsigned i = 0; i < s->n_shards; i++) {
         loops[i] = s->shards[i].loop;
@@ -301,9 +302,9 @@ static void base_make(const struct srv *s, const char *scheme, const struct srv_
 
 static dr_err_t make_campaigns(struct srv *s)
 {
-    char dir[SRV_PATH_MAX], secure[CAMP_BASE_MAX + 1], open[CAMP_BASE_MAX + 1];
+    char dir[DR_PATH_MAX], secure[CAMP_BASE_MAX + 1], open[CAMP_BASE_MAX + 1];
     struct loop *loops[SHARDS_MAX];
-    dr_err_t err = srv_path(dir, s->config->data, "images");
+    dr_err_t err = dr_path_join(dir, s->config->data, "images");
 
     base_make(s, "coaps", &s->config->coaps, s->coaps, secure);
     base_make(s, "coap", &s->config->coap, s->coap, open);
