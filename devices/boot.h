@@ -28,6 +28,7 @@
 
 struct db;
 struct dev_boot;
+struct dev_core;
 struct loop;
 struct lwm2m_models;
 
@@ -76,11 +77,14 @@ struct dev_boot_cert {
     int32_t execution_mode; /**< 0, 1 (developer) or 5 (production) */
     int64_t not_after_ms;   /**< of the leaf; 0 = unknown */
     bool enrolled;          /**< it came by the enrolment list */
+    bool has_fingerprint;
+    uint8_t fingerprint[32]; /**< SHA-256 of the leaf */
 };
 
 struct dev_boot_config {
     struct loop *control;
     struct db *db;
+    struct dev_core *core; /**< whose shards' id generators are used; NULL: own ones */
     const struct lwm2m_models *models;
     unsigned shards;
     struct loop *const *shard_loops; /**< borrowed for the call */

@@ -17,6 +17,7 @@
 #include "db/subscription.h"
 #include "devices/cache.h"
 #include "devices/core_priv.h"
+#include "devices/psk_ask.h"
 #include "devices/seen.h"
 #include "lwm2m/format.h"
 #include "lwm2m/register.h"
@@ -232,6 +233,7 @@ struct dev_shard {
     uint32_t ops;   /**< under way */
     uint32_t reads; /**< loads of subscriptions under way */
     uint32_t calls; /**< to devices */
+    struct dev_psk_asker psks;
 
     char *types[DEV_TYPES_MAX]; /**< owned; [0] = "" */
     uint16_t n_types;

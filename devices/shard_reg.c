@@ -509,8 +509,8 @@ void dev_shard_end(struct dev_shard *s, struct loop_call *call, loop_call_done_f
 
 void dev_op_end_check(struct dev_shard *s)
 {
-    if (!s->ending || s->end_call == NULL || s->ops != 0 || s->reads != 0 || s->touch_jobs != 0 ||
-        s->cache_jobs != 0 || s->batch_out) {
+    if (!s->ending || s->end_call == NULL || s->ops != 0 || s->reads != 0 ||
+        s->psks.under_way != 0 || s->touch_jobs != 0 || s->cache_jobs != 0 || s->batch_out) {
         return;
     }
     if (s->n_dirty != 0 && !s->stop_writing) {
