@@ -32,8 +32,13 @@ static const struct key keys[] = {
     {"coap", KIND_ADDR_OR_OFF, AT(coap), "off", 0, 0, "", false,
      "LwM2M over plain CoAP (UDP). Devices are not authenticated: for a trusted network only."},
     {"coaps", KIND_ADDR_OR_OFF, AT(coaps), "[::]:5684", 0, 0, "", false, "LwM2M over DTLS (UDP)."},
-    {"bootstrap", KIND_ADDR_OR_OFF, AT(bootstrap), "off", 0, 0, "", false,
-     "Bootstrap server. Not part of this version: only `off` is accepted."},
+    {"bootstrap", KIND_ADDR_OR_OFF, AT(bootstrap), "[::]:5784", 0, 0, "", false,
+     "Bootstrap server over DTLS (UDP). Devices get the address of `public-coaps` from it."},
+    {"public-coaps", KIND_TEXT, AT(public_coaps), "", 0, 0, "", false,
+     "host:port under which devices reach `coaps`, as bootstrap tells them. Without it "
+     "`device-host` "
+     "and the port of `coaps`; without that the address of `coaps`, or 127.0.0.1 where that is any "
+     "address."},
     {"http", KIND_ADDR, AT(http), "127.0.0.1:8080", 0, 0, "", false, "REST API."},
     {"http-cert", KIND_FILE, AT(http_cert), "", 0, 0, "", false,
      "PEM chain, leaf first; with it `http` is https."},
@@ -364,6 +369,23 @@ dr_err_t srv_config_environment(struct srv_config *c, struct dr_errinfo *reterr)
     return DR_OK;
 }
 
+/* A host and a port as they stand in a uri. */
+static bool is_public(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    uint16_t port;
+
+    if (colon == NULL || colon == text || !parse_port(colon + 1, &port) || port == 0) {
+        return false;
+    }
+    for (const char *at = text; at < colon; at++) {
+        if (!isalnum((unsigned char)*at) && strchr("-._[]:", *at) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 dr_err_t srv_config_check(const struct srv_config *c, struct dr_errinfo *reterr)
 {
     dr_assert(c != NULL);
@@ -383,9 +405,11 @@ dr_err_t srv_config_check(const struct srv_config *c, struct dr_errinfo *reterr)
         dr_errinfo_set(reterr, "coaps-ca", 0, "needs coaps-cert and coaps-key");
         return DR_ERR_INVAL;
     }
-    if (!c->bootstrap.off) {
-        dr_errinfo_set(reterr, "bootstrap", 0, "not part of this version: only 'off' is accepted");
-        return DR_ERR_UNSUPPORTED;
+    if (c->public_coaps[0] != '\0' && !is_public(c->public_coaps)) {
+        dr_errinfo_set(reterr, "public-coaps", 0,
+                       "'%s' is not host:port (as lwm2m.example.com:5684, [2001:db8::1]:5684)",
+                       c->public_coaps);
+        return DR_ERR_INVAL;
     }
     if (c->coap.off && c->coaps.off) {
         dr_errinfo_set(reterr, "coaps", 0, "coap and coaps are both off: no device could connect");

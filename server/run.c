@@ -31,6 +31,7 @@
 #include "coap/engine.h"
 #include "db/account.h"
 #include "db/db.h"
+#include "devices/boot.h"
 #include "devices/dev.h"
 #include "lwm2m/model.h"
 #include "lwm2m/model_xml.h"
@@ -53,7 +54,8 @@ struct shard {
     struct loop *loop;
     struct loop_thread thread;
     struct cx_engine *engine;
-    int coap_fd, coaps_fd;
+    struct cx_engine *boot_engine;
+    int coap_fd, coaps_fd, boot_fd;
     dr_err_t err;
     struct loop_call call; /* control asks the shard to start or close its engine */
 };
@@ -68,18 +70,20 @@ struct srv {
     struct db *db;
     struct lwm2m_models *models;
     struct cx_security *security;
+    struct cx_security *boot_security; /**< its own keys: nothing of one port opens the other */
     struct loop *control;
     struct shard shards[SHARDS_MAX];
     unsigned n_shards;
     unsigned pending; /* shards that have not answered yet */
     struct dev_core *devices;
+    struct dev_boot *boot; /**< NULL: bootstrap is off */
     struct camp_engine *campaigns;
     struct camp_images *images;
     struct camp_downloads *downloads;
     struct rest *rest;
     int64_t
         account; /* the first one: owner of the configured authorities and of plain CoAP devices */
-    char coap[ADDRESS_MAX], coaps[ADDRESS_MAX], run_dir[DR_PATH_MAX];
+    char coap[ADDRESS_MAX], coaps[ADDRESS_MAX], bootstrap[ADDRESS_MAX], run_dir[DR_PATH_MAX];
     struct loop_signal on_term, on_int, on_hup;
     bool started, stopping, stop_wanted;
 };
@@ -227,7 +231,9 @@ static void addr_from(const struct srv_addr *a, union cx_addr *ret)
     }
 }
 
-static dr_err_t open_sockets(struct srv *s, const char *key, const struct srv_addr *a, bool dtls)
+/* One socket a shard. @p fd_at is where in struct shard they go, @p text what was bound. */
+static dr_err_t open_sockets(struct srv *s, const char *key, const struct srv_addr *a, size_t fd_at,
+                             char *text)
 {
     int fds[SHARDS_MAX];
     union cx_addr addr;
@@ -242,9 +248,9 @@ static dr_err_t open_sockets(struct srv *s, const char *key, const struct srv_ad
                        dr_err_str(err));
         return err;
     }
-    addr_text(&addr, dtls ? s->coaps : s->coap);
+    addr_text(&addr, text);
     for (unsigned i = 0; i < s->n_shards; i++) {
-        *(dtls ? &s->shards[i].coaps_fd : &s->shards[i].coap_fd) = fds[i];
+        *(int *)(void *)((char *)&s->shards[i] + fd_at) = fds[i];
     }
     return DR_OK;
 }
@@ -298,6 +304,52 @@ static void base_make(const struct srv *s, const char *scheme, const struct srv_
         (void)snprintf(out, CAMP_BASE_MAX + 1, "%s://%s%s%s%s", scheme, v6 ? "[" : "", host,
                        v6 ? "]" : "", port);
     }
+}
+
+/* Is there anything that bootstrap could send devices to? */
+static bool boots(const struct srv_config *c)
+{
+    return !c->bootstrap.off && (!c->coaps.off || c->public_coaps[0] != '\0');
+}
+
+/* "coaps://host:port" that devices get. */
+static void public_uri(const struct srv *s, char out[CAMP_BASE_MAX + 1])
+{
+    const char *port = strrchr(s->coaps, ':');
+
+    if (s->config->public_coaps[0] != '\0') {
+        (void)snprintf(out, CAMP_BASE_MAX + 1, "coaps://%s", s->config->public_coaps);
+        return;
+    }
+    base_make(s, "coaps", &s->config->coaps, s->coaps, out);
+    if (out[0] == '\0') {
+        dr_log(DR_LOG_WARNING, "server",
+               "neither public-coaps nor device-host is set: bootstrap sends devices to 127.0.0.1");
+        (void)snprintf(out, CAMP_BASE_MAX + 1, "coaps://127.0.0.1%s", port == NULL ? "" : port);
+    }
+}
+
+static dr_err_t make_boot(struct srv *s)
+{
+    struct loop *loops[SHARDS_MAX];
+    char uri[CAMP_BASE_MAX + 1];
+    const struct cx_security_config security = {.cert_pem = NULL};
+    dr_err_t err = cx_security_new(&security, &s->boot_security, s->reterr);
+
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        loops[i] = s->shards[i].loop;
+    }
+    public_uri(s, uri);
+    const struct dev_boot_config config = {
+        .control = s->control,
+        .db = s->db,
+        .core = s->devices,
+        .models = s->models,
+        .shards = s->n_shards,
+        .shard_loops = loops,
+        .server_uri = uri,
+    };
+    return err == DR_OK ? dev_boot_new(&config, &s->boot) : err;
 }
 
 static dr_err_t make_campaigns(struct srv *s)
@@ -355,6 +407,32 @@ static dr_err_t make_campaigns(struct srv *s)
 static void stop_all(struct srv *s, dr_err_t err);
 
 /* First the threads, then (on each shard's own thread) the engine and its sockets. */
+static dr_err_t boot_engine_start(struct shard *sh)
+{
+    struct srv *s = sh->srv;
+    const struct cx_engine_config config = {
+        .loop = sh->loop,
+        .shard = sh->index,
+        .shards = s->n_shards,
+        .security = s->boot_security,
+        .limits = {.peers_max = (uint32_t)s->config->peers_max,
+                   .half_open_max = (uint32_t)s->config->half_open_max,
+                   .body_max = (uint32_t)s->config->body_max,
+                   .handshake_cpu_pct = (uint32_t)s->config->handshake_cpu_pct,
+                   .assoc_idle_s = DEV_BOOT_ASSOC_IDLE_S},
+        .ops = &dev_boot_cx_ops,
+        .data = dev_boot_shard(s->boot, sh->index),
+    };
+    dr_err_t err = cx_engine_new(&config, &sh->boot_engine);
+
+    if (err == DR_OK) {
+        dev_boot_set_engine(s->boot, sh->index, sh->boot_engine);
+        err = cx_engine_adopt(sh->boot_engine, sh->boot_fd, CX_PROTO_DTLS);
+        sh->boot_fd = err == DR_OK ? -1 : sh->boot_fd;
+    }
+    return err;
+}
+
 static void engine_start(struct loop_call *call)
 {
     struct shard *sh = DR_CONTAINER_OF(call, struct shard, call);
@@ -385,6 +463,9 @@ static void engine_start(struct loop_call *call)
         err = cx_engine_adopt(sh->engine, sh->coap_fd, CX_PROTO_UDP);
         sh->coap_fd = err == DR_OK ? -1 : sh->coap_fd;
     }
+    if (err == DR_OK && s->boot != NULL) {
+        err = boot_engine_start(sh);
+    }
     loop_call_done(call, err);
 }
 
@@ -394,6 +475,7 @@ static void say_ready(struct srv *s)
     const struct srv_ready ready = {
         .coap = s->coap[0] ? s->coap : NULL,
         .coaps = s->coaps[0] ? s->coaps : NULL,
+        .bootstrap = s->bootstrap[0] ? s->bootstrap : NULL,
         .http = rest_address(s->rest),
         .metrics = metrics != NULL && metrics[0] ? metrics : NULL,
     };
@@ -404,7 +486,8 @@ static void say_ready(struct srv *s)
     }
     s->started = true;
     DR_LOG(DR_LOG_INFO, "server", "ready", DR_F_STR("coaps", s->coaps), DR_F_STR("coap", s->coap),
-           DR_F_STR("http", ready.http), DR_F_UINT("shards", s->n_shards));
+           DR_F_STR("bootstrap", s->bootstrap), DR_F_STR("http", ready.http),
+           DR_F_UINT("shards", s->n_shards));
 #ifdef HAVE_SYSTEMD
     (void)sd_notify(0, "READY=1");
 #endif
@@ -504,16 +587,31 @@ static void engine_closed(void *data)
     loop_call_done(data, DR_OK);
 }
 
+static void engine_close(struct shard *sh)
+{
+    if (sh->engine == NULL) {
+        loop_call_done(&sh->call, DR_OK);
+        return;
+    }
+    cx_engine_goodbye(sh->engine); /* associations do not outlive the process */
+    cx_engine_close(sh->engine, engine_closed, &sh->call);
+}
+
+static void boot_engine_closed(void *data)
+{
+    engine_close(data);
+}
+
 static void engine_stop(struct loop_call *call)
 {
     struct shard *sh = DR_CONTAINER_OF(call, struct shard, call);
 
-    if (sh->engine == NULL) {
-        loop_call_done(call, DR_OK);
+    if (sh->boot_engine == NULL) {
+        engine_close(sh);
         return;
     }
-    cx_engine_goodbye(sh->engine); /* associations do not outlive the process */
-    cx_engine_close(sh->engine, engine_closed, call);
+    cx_engine_goodbye(sh->boot_engine);
+    cx_engine_close(sh->boot_engine, boot_engine_closed, sh);
 }
 
 static void engines_stopped(struct loop_call *call, dr_err_t err)
@@ -536,11 +634,22 @@ static void devices_stopped(void *data)
     }
 }
 
-static void images_stopped(void *data)
+static void boot_stopped(void *data)
 {
     struct srv *s = data;
 
     dev_core_stop(s->devices, devices_stopped, s);
+}
+
+static void images_stopped(void *data)
+{
+    struct srv *s = data;
+
+    if (s->boot != NULL) {
+        dev_boot_stop(s->boot, boot_stopped, s);
+    } else {
+        boot_stopped(s);
+    }
 }
 
 static void campaigns_stopped(void *data)
@@ -629,16 +738,24 @@ static dr_err_t prepare(struct srv *s)
         err = make_security(s);
     }
     if (err == DR_OK) {
-        err = open_sockets(s, "coaps", &s->config->coaps, true);
+        err =
+            open_sockets(s, "coaps", &s->config->coaps, offsetof(struct shard, coaps_fd), s->coaps);
     }
     if (err == DR_OK) {
-        err = open_sockets(s, "coap", &s->config->coap, false);
+        err = open_sockets(s, "coap", &s->config->coap, offsetof(struct shard, coap_fd), s->coap);
+    }
+    if (err == DR_OK && boots(s->config)) {
+        err = open_sockets(s, "bootstrap", &s->config->bootstrap, offsetof(struct shard, boot_fd),
+                           s->bootstrap);
     }
     if (err == DR_OK) {
         err = make_loops(s);
     }
     if (err == DR_OK) {
         err = make_devices(s);
+    }
+    if (err == DR_OK && boots(s->config)) {
+        err = make_boot(s);
     }
     if (err == DR_OK) {
         err = make_campaigns(s);
@@ -665,11 +782,15 @@ static void free_shard(struct shard *sh)
 {
     loop_thread_join(&sh->thread);
     sh->engine = cx_engine_free(sh->engine);
+    sh->boot_engine = cx_engine_free(sh->boot_engine);
     if (sh->coap_fd >= 0) {
         (void)close(sh->coap_fd);
     }
     if (sh->coaps_fd >= 0) {
         (void)close(sh->coaps_fd);
+    }
+    if (sh->boot_fd >= 0) {
+        (void)close(sh->boot_fd);
     }
 }
 
@@ -695,6 +816,7 @@ static void free_all(struct srv *s)
     s->campaigns = camp_engine_free(s->campaigns);
     s->downloads = camp_downloads_free(s->downloads);
     s->images = camp_images_free(s->images);
+    s->boot = dev_boot_free(s->boot);
     s->devices = dev_core_free(s->devices);
     if (s->control != NULL) {
         loop_signal_stop(&s->on_term);
@@ -706,6 +828,7 @@ static void free_all(struct srv *s)
     }
     s->control = loop_free(s->control);
     s->security = cx_security_unref(s->security);
+    s->boot_security = cx_security_unref(s->boot_security);
     s->models = lwm2m_models_free(s->models);
     if (s->lock_fd >= 0) {
         (void)close(s->lock_fd);
@@ -736,7 +859,8 @@ int srv_run(struct srv_config *config,
     s->lock_fd = -1;
     s->n_shards = shard_count(config);
     for (unsigned i = 0; i < s->n_shards; i++) {
-        s->shards[i] = (struct shard){.srv = s, .index = i, .coap_fd = -1, .coaps_fd = -1};
+        s->shards[i] =
+            (struct shard){.srv = s, .index = i, .coap_fd = -1, .coaps_fd = -1, .boot_fd = -1};
     }
     (void)signal(SIGPIPE, SIG_IGN);
     apply_log(config);

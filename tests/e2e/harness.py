@@ -112,7 +112,7 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [str(BIN / "droverd"), "--data", str(self.dir), "--coaps", "127.0.0.1:0", "--http", "127.0.0.1:0",
-                 "--metrics", "127.0.0.1:0", *self.options, *map(str, options)],
+                 "--metrics", "127.0.0.1:0", "--bootstrap", "127.0.0.1:0", *self.options, *map(str, options)],
                 stdout=log, stderr=log, env={**os.environ, **(env or {})})
 
         def up():

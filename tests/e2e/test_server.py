@@ -44,7 +44,7 @@ def test_init_prints_a_key_once_and_refuses_a_second_time(tmp_path):
     (["word"], 2, "word"),
     (["--http", "example:80"], 2, "address:port"),
     (["--coaps", "off"], 2, "both off"),
-    (["--bootstrap", "127.0.0.1:0"], 2, "bootstrap"),
+    (["--public-coaps", "no port"], 2, "host:port"),
     (["--coaps-cert", "x.pem"], 2, "go together"),
 ])
 def test_bad_options_are_refused_with_one_clear_line(tmp_path, args, code, word):
@@ -73,7 +73,8 @@ def test_a_folder_that_is_none(tmp_path):
 
 def test_a_second_server_says_who_holds_the_folder(server):
     began = time.monotonic()
-    code, _, err = droverd("--data", server.dir, "--http", "127.0.0.1:0", "--coaps", "127.0.0.1:0", "--metrics", "off")
+    code, _, err = droverd("--data", server.dir, "--http", "127.0.0.1:0", "--coaps", "127.0.0.1:0", "--metrics", "off",
+                           "--bootstrap", "off")
     assert code == 3 and f"process {server.process.pid}" in err
     assert time.monotonic() - began < 10
 
@@ -82,7 +83,7 @@ def test_a_second_server_says_who_holds_the_folder(server):
 def test_an_address_in_use(make_server, server, kind):
     other = make_server(start=False, name="other")
     host, port = server.address(kind)
-    code, _, err = droverd("--data", other.dir, "--http", "127.0.0.1:0", "--coaps", "127.0.0.1:0", "--metrics",
+    code, _, err = droverd("--data", other.dir, "--http", "127.0.0.1:0", "--coaps", "127.0.0.1:0", "--bootstrap", "off", "--metrics",
                            "127.0.0.1:0", f"--{kind}", f"{host}:{port}")
     assert code == 4, err
     assert err.strip().splitlines()[-1].startswith("droverd: "), err
