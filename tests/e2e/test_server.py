@@ -79,12 +79,12 @@ def test_a_second_server_says_who_holds_the_folder(server):
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("kind", ["http", "coaps"])
+@pytest.mark.parametrize("kind", ["http", "coaps", "bootstrap"])
 def test_an_address_in_use(make_server, server, kind):
     other = make_server(start=False, name="other")
     host, port = server.address(kind)
-    code, _, err = droverd("--data", other.dir, "--http", "127.0.0.1:0", "--coaps", "127.0.0.1:0", "--bootstrap", "off", "--metrics",
-                           "127.0.0.1:0", f"--{kind}", f"{host}:{port}")
+    code, _, err = droverd("--data", other.dir, "--http", "127.0.0.1:0", "--coaps", "127.0.0.1:0", "--bootstrap", "off",
+                           "--metrics", "127.0.0.1:0", f"--{kind}", f"{host}:{port}")
     assert code == 4, err
     assert err.strip().splitlines()[-1].startswith("droverd: "), err
 
