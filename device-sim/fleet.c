@@ -40,8 +40,10 @@ static const struct dr_sm_state device_states[] = {
     [DEVICE_REGISTERING] = {.name = "registering", .to = TO(REGISTERED) | TO(OFF) | TO(FAILED)},
     [DEVICE_RESUMING] = {.name = "resuming",
                          .to = TO(REGISTERED) | TO(CONNECTED) | TO(OFF) | TO(FAILED)},
-    [DEVICE_REGISTERED] = {.name = "registered", .to = TO(CONNECTED) | TO(OFF) | TO(FAILED)},
+    [DEVICE_REGISTERED] = {.name = "registered",
+                           .to = TO(CONNECTED) | TO(OFF) | TO(FAILED) | TO(DEAD)},
     [DEVICE_FAILED] = {.name = "failed", .final = true, .failure = true},
+    [DEVICE_DEAD] = {.name = "dead", .final = true},
 };
 
 static const struct dr_sm device_sm = {
@@ -53,6 +55,7 @@ static void set_state(struct sim_fleet *f, struct device *d, enum device_state t
     dr_sm_move(&device_sm, &d->state, (uint8_t)to, d);
     f->stats->registered += to == DEVICE_REGISTERED;
     f->failed += to == DEVICE_FAILED;
+    f->dead += to == DEVICE_DEAD;
     if ((to == DEVICE_REGISTERED || to == DEVICE_FAILED) && !d->ever) {
         d->ever = true;
         f->settled++;
@@ -94,6 +97,8 @@ struct sim_message *fleet_take_slot(struct sim_fleet *f, uint32_t device, enum m
     m->non = false;
     m->n_query = 0;
     m->content_format = -1;
+    m->block2 = -1;
+    m->proxy_uri = NULL;
     m->payload = NULL;
     m->len = 0;
     m->token_len = 0;
@@ -133,6 +138,7 @@ static void fail(struct sim_fleet *f, uint32_t i, const char *what)
     sim_stats_error(f->stats, what);
     drop(f, i, SIM_GOODBYE, false);
     if (++d->attempts >= SIM_ATTEMPTS_MAX) {
+        update_free(f, d);
         set_state(f, d, DEVICE_FAILED);
         return;
     }
@@ -151,7 +157,22 @@ static void restart(struct sim_fleet *f, uint32_t i, enum sim_farewell how, bool
 
 void fleet_reboot(struct sim_fleet *f, uint32_t i)
 {
+    update_rebooting(f, i);
     restart(f, i, SIM_SILENCE, false);
+}
+
+void fleet_reboot_later(struct sim_fleet *f, uint32_t i)
+{
+    struct device *d = &f->devices[i];
+
+    d->reboot = true;
+    dr_timer_start(loop_wheel(f->loop), &d->timer, loop_now_ms(f->loop) + REBOOT_MS);
+}
+
+void fleet_die(struct sim_fleet *f, uint32_t i)
+{
+    drop(f, i, SIM_SILENCE, false);
+    set_state(f, &f->devices[i], DEVICE_DEAD);
 }
 
 void fleet_rebind(struct sim_fleet *f, uint32_t i)
@@ -189,7 +210,7 @@ static void connect_device(struct sim_fleet *f, uint32_t i)
     }
 }
 
-static void send_message(struct sim_fleet *f, struct sim_message *m)
+void fleet_send(struct sim_fleet *f, struct sim_message *m)
 {
     dr_err_t err = f->ops->send(f->stack, m);
 
@@ -234,11 +255,11 @@ static void register_device(struct sim_fleet *f, uint32_t i)
         add_query(m, "Q", "");
     }
     m->content_format = LWM2M_CT_LINK;
-    m->payload = (const uint8_t *)sim_links();
-    m->len = strlen(sim_links());
+    m->payload = m->body.payload;
+    m->len = sim_links(&d->values, (char *)m->body.payload, sizeof m->body.payload);
     d->update = false;
     set_state(f, d, DEVICE_REGISTERING);
-    send_message(f, m);
+    fleet_send(f, m);
 }
 
 void fleet_update(struct sim_fleet *f, uint32_t i)
@@ -252,7 +273,7 @@ void fleet_update(struct sim_fleet *f, uint32_t i)
         add_lifetime(m, d);
     }
     d->update = false;
-    send_message(f, m);
+    fleet_send(f, m);
 }
 
 void fleet_deregister(struct sim_fleet *f, uint32_t i)
@@ -261,7 +282,7 @@ void fleet_deregister(struct sim_fleet *f, uint32_t i)
 
     m->code = CX_DELETE;
     m->path = f->devices[i].location;
-    send_message(f, m);
+    fleet_send(f, m);
 }
 
 void fleet_act(struct sim_fleet *f, uint32_t i)
@@ -280,6 +301,8 @@ void fleet_act(struct sim_fleet *f, uint32_t i)
         register_device(f, i);
     } else if (d->state == DEVICE_REGISTERED && d->update) {
         fleet_update(f, i);
+    } else if (d->state == DEVICE_REGISTERED) {
+        update_act(f, i);
     }
 }
 
@@ -349,10 +372,10 @@ static void registered(struct sim_fleet *f, uint32_t i, const char *location)
     set_state(f, d, DEVICE_REGISTERED);
     f->stats->registrations++;
     arm_update(f, d);
+    update_online(f, i);
 }
 
-/* The name of an answer that is no success. */
-static const char *code_error(uint8_t code)
+const char *fleet_code_error(uint8_t code)
 {
     static char texts[256][8]; /* statistics keep the pointer */
 
@@ -373,16 +396,16 @@ static void answered_update(struct sim_fleet *f, uint32_t i, uint8_t code)
         arm_update(f, d);
     } else if (code == CX_NOT_FOUND) {
         /* the server does not know the registration: once more over the same association */
-        sim_stats_error(f->stats, code_error(code));
+        sim_stats_error(f->stats, fleet_code_error(code));
         dr_timer_cancel(loop_wheel(f->loop), &d->timer);
         d->resume = false;
         set_state(f, d, DEVICE_CONNECTED);
         fleet_todo(f, i);
     } else if (code == CX_UNAVAILABLE && d->state == DEVICE_REGISTERED) {
-        sim_stats_error(f->stats, code_error(code)); /* not now: at the next time */
+        sim_stats_error(f->stats, fleet_code_error(code)); /* not now: at the next time */
         arm_update(f, d);
     } else {
-        fail(f, i, code_error(code));
+        fail(f, i, fleet_code_error(code));
     }
 }
 
@@ -397,6 +420,8 @@ static bool is_measured(const struct sim_fleet *f, unsigned kind)
         return kind == KIND_REGISTER || kind == KIND_DEREGISTER;
     case SIM_REQUEST:
         return false; /* those of the server are */
+    case SIM_FOTA:
+        return kind == KIND_BLOCK;
     case SIM_UPDATES:
     case SIM_IDLE:
         break;
@@ -416,25 +441,28 @@ void fleet_measure(struct sim_fleet *f, const struct sim_message *m)
     f->stats->notifications += m->kind == KIND_NOTIFY;
 }
 
-static void own_message_done(struct sim_fleet *f, struct sim_message *m, uint8_t code,
-                             const char *location)
+static void own_message_done(struct sim_fleet *f, const struct sim_message *m,
+                             const struct sim_reply *reply)
 {
     uint32_t i = m->device;
+    uint8_t code = reply != NULL ? reply->code : CX_EMPTY;
 
     f->devices[i].awake_until_s = now_s(f) + f->o->awake_s;
-    if (m->kind == KIND_UPDATE) {
+    if (m->kind == KIND_STATE || m->kind == KIND_BLOCK) {
+        update_answered(f, m, reply);
+    } else if (m->kind == KIND_UPDATE) {
         answered_update(f, i, code);
     } else if (m->kind == KIND_REGISTER && code == CX_CREATED) {
-        registered(f, i, location);
+        registered(f, i, reply->location);
     } else if (m->kind == KIND_DEREGISTER && code == CX_DELETED) {
         restart(f, i, SIM_GOODBYE, false);
     } else {
-        fail(f, i, code_error(code));
+        fail(f, i, fleet_code_error(code));
     }
 }
 
-void sim_fleet_answered(struct sim_fleet *f, struct sim_message *m, dr_err_t err, uint8_t code,
-                        const char *location)
+void sim_fleet_answered(struct sim_fleet *f, struct sim_message *m, dr_err_t err,
+                        const struct sim_reply *reply)
 {
     dr_assert(f != NULL && m != NULL && m->kind != KIND_HANDSHAKE);
     struct device *d = &f->devices[m->device];
@@ -446,13 +474,13 @@ void sim_fleet_answered(struct sim_fleet *f, struct sim_message *m, dr_err_t err
         loop_again(f->loop); /* a NON ends after this turn's pump */
     } else if (m->life == d->life) {
         d->busy = false;
-        if (err == DR_OK) {
+        if (err == DR_OK || (err == DR_ERR_RESET && m->kind == KIND_STATE)) {
             fleet_measure(f, m);
-            own_message_done(f, m, code, location);
+            own_message_done(f, m, reply); /* a state that nobody wants to know counts as told */
         } else {
             fail(f, m->device, dr_err_name(err));
         }
-        if (d->update && d->state == DEVICE_REGISTERED) {
+        if ((d->update && d->state == DEVICE_REGISTERED) || update_wants(d)) {
             fleet_todo(f, m->device);
         }
     }
@@ -478,8 +506,13 @@ static void take_effect(struct sim_fleet *f, uint32_t i, const struct cx_pdu *re
         fleet_todo(f, i);
         break;
     case SIM_REBOOT:
-        d->reboot = true;
-        dr_timer_start(loop_wheel(f->loop), &d->timer, loop_now_ms(f->loop) + REBOOT_MS);
+        fleet_reboot_later(f, i);
+        break;
+    case SIM_MANIFEST:
+    case SIM_PACKAGE:
+    case SIM_PACKAGE_URI:
+    case SIM_INSTALL:
+        update_take(f, i, request, answer);
         break;
     case SIM_NOTHING:
         break;
@@ -500,6 +533,9 @@ bool sim_fleet_request(struct sim_fleet *f, uint32_t i, const struct cx_pdu *req
     struct sim_name name = fleet_name(f, i);
     d->awake_until_s = now_s(f) + f->o->awake_s;
     sim_operate(&d->values, &name, request, ret);
+    if (ret->code == CX_EMPTY) {
+        return false;
+    }
     f->stats->served++;
     f->stats->requests += f->o->scenario == SIM_REQUEST && f->phase < PHASE_DRAIN;
     take_effect(f, i, request, ret);
@@ -517,7 +553,7 @@ void sim_fleet_gone(struct sim_fleet *f, uint32_t i)
     dr_assert(f != NULL && i < f->o->devices);
     struct device *d = &f->devices[i];
 
-    if (f->phase == PHASE_OVER || d->state < DEVICE_CONNECTED || d->state == DEVICE_FAILED) {
+    if (f->phase == PHASE_OVER || d->state < DEVICE_CONNECTED || d->state >= DEVICE_FAILED) {
         return;
     }
     sim_stats_error(f->stats, "association ended");
@@ -528,6 +564,8 @@ void sim_fleet_gone(struct sim_fleet *f, uint32_t i)
 
 static dr_err_t make_arrays(struct sim_fleet *f)
 {
+    bool pelion = f->o->model.update == SIM_UPDATE_PELION;
+
     f->devices = calloc(f->o->devices, sizeof *f->devices);
     f->todo = calloc(f->o->devices, sizeof *f->todo);
     f->slots = calloc(f->o->window, sizeof *f->slots);
@@ -543,10 +581,42 @@ static dr_err_t make_arrays(struct sim_fleet *f)
         struct device *d = &f->devices[i];
         dr_timer_init(&d->timer, on_device_timer);
         d->fleet = f;
-        d->values = (struct sim_values){
-            .lifetime_s = f->o->lifetime_s, .temperature = 20, .low = 20, .high = 20};
+        d->values =
+            (struct sim_values){.model = &f->o->model,
+                                .version = f->o->version != NULL ? f->o->version : SIM_VERSION,
+                                .lifetime_s = f->o->lifetime_s,
+                                .temperature = 20,
+                                .low = 20,
+                                .high = 20,
+                                .update_result = SIM_NO_RESULT,
+                                .update_state = pelion ? SIM_PELION_IDLE : SIM_OBJ5_IDLE};
     }
     return DR_OK;
+}
+
+static dr_err_t give_faults(struct sim_fleet *f)
+{
+    const struct sim_options *o = f->o;
+    uint8_t *faults = calloc(o->devices, 1);
+    dr_err_t err = faults == NULL ? DR_ERR_NOMEM
+                                  : sim_fota_faults_assign(o->fota_faults, o->devices, o->seed,
+                                                           faults, &f->fault_once);
+
+    for (uint32_t i = 0; err == DR_OK && i < o->devices; i++) {
+        f->devices[i].fault = faults[i];
+    }
+    free(faults);
+    return err;
+}
+
+static dr_err_t make_updates(struct sim_fleet *f)
+{
+    const struct sim_options *o = f->o;
+    dr_err_t err = give_faults(f);
+
+    return err != DR_OK
+               ? err
+               : sim_firmwares_init(&f->firmwares, &o->model, o->update_cert, o->next_version);
 }
 
 dr_err_t sim_fleet_start(struct loop *loop, const struct sim_options *options,
@@ -568,6 +638,7 @@ dr_err_t sim_fleet_start(struct loop *loop, const struct sim_options *options,
     f->ops = options->libcoap ? sim_stack_libcoap : &sim_stack_own;
     f->phase = PHASE_OVER; /* until all is there */
     dr_err_t err = f->ops == NULL ? DR_ERR_UNSUPPORTED : make_arrays(f);
+    err = err == DR_OK ? make_updates(f) : err;
     if (err == DR_OK) {
         scenario_start(f); /* its hook comes before the engine's */
         err = f->ops->open(f, loop, options, &f->stack);
@@ -595,6 +666,7 @@ struct sim_fleet *sim_fleet_free(struct sim_fleet *f)
     }
     for (uint32_t i = 0; f->devices != NULL && i < f->o->devices; i++) {
         observe_end_all(f, &f->devices[i]);
+        update_free(f, &f->devices[i]);
         free(f->devices[i].location);
     }
     free(f->devices);
@@ -602,6 +674,7 @@ struct sim_fleet *sim_fleet_free(struct sim_fleet *f)
     free(f->slots);
     free(f->free_slots);
     free(f->observations);
+    sim_firmwares_fini(&f->firmwares);
     free(f);
     return NULL;
 }

@@ -11,7 +11,9 @@
 
 #include "base/loop.h"
 #include "base/rand.h"
+#include "device-sim/firmware.h"
 #include "device-sim/fleet.h"
+#include "device-sim/fota_faults.h"
 #include "device-sim/stack.h"
 
 enum device_state {
@@ -22,9 +24,18 @@ enum device_state {
     DEVICE_RESUMING,    /**< Update after a new association under way */
     DEVICE_REGISTERED,
     DEVICE_FAILED, /**< gave up */
+    DEVICE_DEAD,   /**< an update killed it, as was asked for */
 };
 
-enum message_kind { KIND_HANDSHAKE, KIND_REGISTER, KIND_UPDATE, KIND_DEREGISTER, KIND_NOTIFY };
+enum message_kind {
+    KIND_HANDSHAKE,
+    KIND_REGISTER,
+    KIND_UPDATE,
+    KIND_DEREGISTER,
+    KIND_NOTIFY,
+    KIND_STATE, /**< of an update, told to the server */
+    KIND_BLOCK, /**< of an image */
+};
 enum fleet_phase { PHASE_REGISTER, PHASE_RUN, PHASE_DRAIN, PHASE_OVER };
 
 struct observation {
@@ -38,8 +49,11 @@ struct observation {
     bool busy; /**< a notification is under way */
 };
 
+struct sim_update;
+
 struct device {
     struct sim_fleet *fleet;
+    struct sim_update *up; /**< owned; NULL = no update under way */
     struct dr_timer timer; /**< next Update, next attempt, or the reboot */
     struct observation *observations;
     char *location; /**< owned; of the last registration */
@@ -55,6 +69,12 @@ struct device {
     bool resume : 1; /**< the registration outlived the association: Update instead of Register */
     bool reboot : 1; /**< the timer is for a reboot */
     bool ever : 1;   /**< counted as settled */
+    bool tried : 1;  /**< an update is behind it */
+    bool installed : 1;    /**< it restarts with another image */
+    bool came_old : 1;     /**< … which is the old one */
+    bool updated : 1;      /**< counted as updated */
+    bool update_ended : 1; /**< counted as ended */
+    uint8_t fault;         /**< enum sim_fota_fault */
 };
 
 struct sim_fleet {
@@ -74,7 +94,11 @@ struct sim_fleet {
     uint32_t next_new, next_pick, next_observation;
     uint32_t notify_due; /**< observed values that have changed */
     uint32_t settled;    /**< devices that registered once, or failed */
-    uint32_t failed;
+    uint32_t failed, dead;
+    uint32_t n_updated, n_ended; /**< devices that took an update; that are through with one */
+    uint32_t next_fetch, sequence;
+    bool fault_once;
+    struct sim_firmwares firmwares;
     enum fleet_phase phase;
     double budget; /**< operations that the rate allows now */
     uint64_t last_us, deadline_ms, notify_at_ms, rebind_at_ms, progress_at_ms;
@@ -89,6 +113,10 @@ struct sim_fleet {
 /** A free slot; there must be one. */
 struct sim_message *fleet_take_slot(struct sim_fleet *f, uint32_t device, enum message_kind kind);
 void fleet_put_slot(struct sim_fleet *f, const struct sim_message *m);
+/** Send; an error fails the device. */
+void fleet_send(struct sim_fleet *f, struct sim_message *m);
+/** The name of an answer that is no success; a constant. */
+const char *fleet_code_error(uint8_t code);
 /** The device gets a slot as soon as one is free. */
 void fleet_todo(struct sim_fleet *f, uint32_t i);
 /** Whatever the device itself wants next; a slot is free. */
@@ -97,6 +125,10 @@ void fleet_update(struct sim_fleet *f, uint32_t i);
 void fleet_deregister(struct sim_fleet *f, uint32_t i);
 /** It loses its state; nobody is told. */
 void fleet_reboot(struct sim_fleet *f, uint32_t i);
+/** … in a moment. */
+void fleet_reboot_later(struct sim_fleet *f, uint32_t i);
+/** Gone for good, without a word. */
+void fleet_die(struct sim_fleet *f, uint32_t i);
 /** It gets another address, keeps its registration and goes on. */
 void fleet_rebind(struct sim_fleet *f, uint32_t i);
 struct sim_name fleet_name(const struct sim_fleet *f, uint32_t i);
@@ -114,6 +146,34 @@ void observe_end_all(struct sim_fleet *f, struct device *d);
 bool observe_notify_next(struct sim_fleet *f);
 /** The end of a notification. */
 void observe_notified(struct sim_fleet *f, const struct sim_message *m, dr_err_t err);
+
+/** The observation of exactly this path; NULL if none. */
+struct observation *observe_find(const struct device *d, const uint16_t *path, uint8_t depth);
+/**
+ * A message with the value of a path, in the observation's format if there is one.
+ * @param ob  may be NULL: the token is then still to be set
+ */
+struct sim_message *observe_message(struct sim_fleet *f, uint32_t i, enum message_kind kind,
+                                    const uint16_t *path, uint8_t depth, struct observation *ob);
+
+/* ---- update.c ---- */
+
+/** A manifest, an image, or the command to install: sets the answer's code. */
+void update_take(struct sim_fleet *f, uint32_t i, const struct cx_pdu *request,
+                 struct sim_answer *answer);
+/** Download --fetch, without being asked. False: no memory, or one is under way. */
+bool update_fetch(struct sim_fleet *f, uint32_t i);
+/** What an update wants to send next; a slot is free. */
+void update_act(struct sim_fleet *f, uint32_t i);
+bool update_wants(const struct device *d);
+/** The end of a message of an update. */
+void update_answered(struct sim_fleet *f, const struct sim_message *m,
+                     const struct sim_reply *reply);
+/** The device has registered. */
+void update_online(struct sim_fleet *f, uint32_t i);
+/** It restarts now: with the new image, if one is installed. */
+void update_rebooting(struct sim_fleet *f, uint32_t i);
+void update_free(struct sim_fleet *f, struct device *d);
 
 /* ---- scenario.c ---- */
 

@@ -8,13 +8,16 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "device-sim/fota_faults.h"
 #include "device-sim/stack.h"
+#include "manifest/ident.h"
 
 #define KEY_FILE_MAX 512
 
 static const char *const scenarios[] = {
     [SIM_REGISTER] = "register", [SIM_UPDATES] = "update", [SIM_NOTIFY] = "notify",
-    [SIM_REQUEST] = "request",   [SIM_IDLE] = "idle",      [SIM_CHURN] = "churn"};
+    [SIM_REQUEST] = "request",   [SIM_IDLE] = "idle",      [SIM_CHURN] = "churn",
+    [SIM_FOTA] = "fota"};
 
 enum {
     O_SERVER = 256,
@@ -44,6 +47,16 @@ enum {
     O_NON,
     O_PID,
     O_BOOTSTRAP,
+    O_OBJECT,
+    O_BLOCK,
+    O_VERSION,
+    O_NEXT,
+    O_VENDOR,
+    O_CLASS,
+    O_UPDATE_CERT,
+    O_FAULTS,
+    O_FETCH,
+    O_UNTIL,
     O_HELP
 };
 
@@ -74,6 +87,16 @@ static const struct option options[] = {{"server", required_argument, NULL, O_SE
                                         {"non", no_argument, NULL, O_NON},
                                         {"server-pid", required_argument, NULL, O_PID},
                                         {"bootstrap", no_argument, NULL, O_BOOTSTRAP},
+                                        {"update-object", required_argument, NULL, O_OBJECT},
+                                        {"block", required_argument, NULL, O_BLOCK},
+                                        {"fw-version", required_argument, NULL, O_VERSION},
+                                        {"next-version", required_argument, NULL, O_NEXT},
+                                        {"vendor-id", required_argument, NULL, O_VENDOR},
+                                        {"class-id", required_argument, NULL, O_CLASS},
+                                        {"update-cert", required_argument, NULL, O_UPDATE_CERT},
+                                        {"fota-faults", required_argument, NULL, O_FAULTS},
+                                        {"fetch", required_argument, NULL, O_FETCH},
+                                        {"until-updated", no_argument, NULL, O_UNTIL},
                                         {"help", no_argument, NULL, O_HELP},
                                         {0}};
 
@@ -85,7 +108,8 @@ static void usage(FILE *out)
           "  --psk-master-file F        master key in hex; a device's key is derived from it and "
           "its name\n"
           "  --cert FILE --key FILE     one certificate for all devices\n"
-          "  --scenario S               register, update, notify, request, idle or churn (idle)\n"
+          "  --scenario S               register, update, notify, request, idle, churn or fota "
+          "(idle)\n"
           "  --rate R                   operations a second over the fleet; 0 = as the window "
           "allows (0)\n"
           "  --window W                 outstanding exchanges (64)\n"
@@ -100,6 +124,18 @@ static void usage(FILE *out)
           "  --seed N                   of the faults (1)\n"
           "  --source-net A             first source address of the devices (127.1.0.1)\n"
           "  --server-pid PID           measure the CPU time of this process too\n"
+          "  --update-object pelion|lwm2m|none   objects 10252, 10255 and 14, or object 5 (pelion "
+          "with fota)\n"
+          "  --fw-version V             of the firmware at the beginning (1.0.0)\n"
+          "  --next-version V           of a pushed or pulled image that does not name it (1.1.0)\n"
+          "  --block N                  size of the blocks that devices ask for (1024)\n"
+          "  --vendor-id U --class-id U what the devices are\n"
+          "  --update-cert FILE         check the signatures of manifests\n"
+          "  --fota-faults LIST         reject, broken, corrupt, dead, oldversion, "
+          "slow=N|P%|@I+J,... "
+          "and once\n"
+          "  --fetch URI                download it without being told\n"
+          "  --until-updated            end when each device is through with an update\n"
           "  --json                     last line of standard output is a summary\n",
           out);
 }
@@ -216,6 +252,51 @@ static dr_err_t take_stack(const char *text, struct sim_options *o)
     return o->libcoap || strcmp(text, "own") == 0 ? DR_OK : bad("--stack", text);
 }
 
+static dr_err_t take_object(const char *text, struct sim_options *o)
+{
+    static const char *const names[] = {
+        [SIM_UPDATE_NONE] = "none", [SIM_UPDATE_PELION] = "pelion", [SIM_UPDATE_OBJECT5] = "lwm2m"};
+
+    for (size_t i = 0; i < DR_ARRAY_LEN(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            o->model.update = (enum sim_update_object)i;
+            o->has_object = true;
+            return DR_OK;
+        }
+    }
+    return bad("--update-object", text);
+}
+
+static dr_err_t take_block(const char *text, struct sim_options *o)
+{
+    dr_err_t err = take_uint("--block", text, 16, 1024, &o->block);
+
+    return err == DR_OK && (o->block & (o->block - 1)) != 0 ? bad("--block", text) : err;
+}
+
+static dr_err_t take_version(const char *what, const char *text, const char **ret)
+{
+    uint64_t number;
+
+    if (manifest_version_parse(dr_bytes_str(text), &number) != DR_OK) {
+        return bad(what, text);
+    }
+    *ret = text;
+    return DR_OK;
+}
+
+static dr_err_t take_id(const char *what, const char *text, uint8_t *ret, bool *ret_has)
+{
+    *ret_has = true;
+    return manifest_id_parse(dr_bytes_str(text), ret) == DR_OK ? DR_OK : bad(what, text);
+}
+
+static dr_err_t take_fetch(const char *text, struct sim_options *o)
+{
+    o->fetch_uri = text;
+    return strlen(text) <= 255 ? DR_OK : bad("--fetch", text);
+}
+
 static dr_err_t take_unbuilt(const char *name, const char *value)
 {
     if (value != NULL && strcmp(value, "off") == 0) {
@@ -292,6 +373,29 @@ static dr_err_t take(int opt, const char *value, struct sim_options *o)
         err = take_uint("--server-pid", value, 1, 0x7fffffff, &n);
         o->server_pid = err == DR_OK ? (int)n : 0;
         return err;
+    case O_OBJECT:
+        return take_object(value, o);
+    case O_BLOCK:
+        return take_block(value, o);
+    case O_VERSION:
+        return take_version("--fw-version", value, &o->version);
+    case O_NEXT:
+        return take_version("--next-version", value, &o->next_version);
+    case O_VENDOR:
+        return take_id("--vendor-id", value, o->model.vendor, &o->has_vendor);
+    case O_CLASS:
+        return take_id("--class-id", value, o->model.class_id, &o->has_class);
+    case O_UPDATE_CERT:
+        o->update_cert = value;
+        return DR_OK;
+    case O_FAULTS:
+        o->fota_faults = value;
+        return DR_OK;
+    case O_FETCH:
+        return take_fetch(value, o);
+    case O_UNTIL:
+        o->until_updated = true;
+        return DR_OK;
     case O_JSON:
         o->json = true;
         return DR_OK;
@@ -347,12 +451,29 @@ static const char *check_fleet(const struct sim_options *o)
                : NULL;
 }
 
+static const char *check_updates(const struct sim_options *o)
+{
+    bool once;
+
+    if (o->has_vendor != o->has_class) {
+        return "--vendor-id and --class-id go together";
+    }
+    if (sim_fota_faults_assign(o->fota_faults, o->devices, o->seed, NULL, &once) != DR_OK) {
+        return "--fota-faults is no list like reject=2,dead=1%,corrupt=@7+9, or names too many "
+               "devices";
+    }
+    return (o->fetch_uri != NULL || o->until_updated) && o->scenario != SIM_FOTA
+               ? "--fetch and --until-updated belong to --scenario fota"
+               : NULL;
+}
+
 static dr_err_t check(const struct sim_options *o)
 {
     const char *why = check_fleet(o);
 
     why = why != NULL ? why : check_security(o);
     why = why != NULL ? why : check_libcoap(o);
+    why = why != NULL ? why : check_updates(o);
     if (why != NULL) {
         fprintf(stderr, "drover-sim: %s; see drover-sim --help\n", why);
     }
@@ -370,7 +491,9 @@ dr_err_t sim_options_parse(int argc, char **argv, struct sim_options *ret)
                             .awake_s = 93,
                             .confirmable = true,
                             .seed = 1,
-                            .source_net = 0x7f010001};
+                            .source_net = 0x7f010001,
+                            .version = SIM_VERSION,
+                            .block = 1024};
     int opt;
 
     optind = 1;
@@ -382,6 +505,10 @@ dr_err_t sim_options_parse(int argc, char **argv, struct sim_options *ret)
     }
     if (optind != argc) {
         return bad("argument", argv[optind]);
+    }
+    o.model.has_ids = o.has_vendor && o.has_class;
+    if (!o.has_object && o.scenario == SIM_FOTA) {
+        o.model.update = SIM_UPDATE_PELION;
     }
     dr_err_t err = check(&o);
     if (err == DR_OK) {

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "coap/engine.h"
+#include "device-sim/object.h"
 
 #define SIM_DEVICES_MAX 16000000
 #define SIM_WINDOW_MAX  100000
@@ -24,7 +25,15 @@
 /** It has a descriptor for each device, and its costs grow with their number. */
 #define SIM_LIBCOAP_MAX 2000
 
-enum sim_scenario { SIM_REGISTER, SIM_UPDATES, SIM_NOTIFY, SIM_REQUEST, SIM_IDLE, SIM_CHURN };
+enum sim_scenario {
+    SIM_REGISTER,
+    SIM_UPDATES,
+    SIM_NOTIFY,
+    SIM_REQUEST,
+    SIM_IDLE,
+    SIM_CHURN,
+    SIM_FOTA
+};
 
 struct sim_options {
     union cx_addr server;
@@ -45,6 +54,14 @@ struct sim_options {
     uint64_t seed;
     uint32_t source_net; /**< first source address, host order */
     int server_pid;      /**< whose CPU time is measured, 0 = none */
+    struct sim_model model;
+    const char *version, *next_version; /**< of the firmware; of an image that does not say */
+    const char *update_cert;            /**< who may sign manifests, NULL = anybody */
+    const char *fota_faults;            /**< NULL = none */
+    const char *fetch_uri; /**< devices download it by themselves; NULL = they wait for manifests */
+    bool has_object, has_vendor, has_class; /**< they were given */
+    bool until_updated;                     /**< end when each device is through with an update */
+    uint32_t block;                         /**< size of a block that devices ask for */
 };
 
 /** @retval DR_ERR_INVAL  said why on standard error. @retval DR_ERR_AGAIN  help was asked for */

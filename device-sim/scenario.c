@@ -44,6 +44,9 @@ static bool step(struct sim_fleet *f)
     if (f->o->scenario == SIM_NOTIFY) {
         return observe_notify_next(f);
     }
+    if (f->o->fetch_uri != NULL) {
+        return f->next_fetch < f->o->devices && update_fetch(f, f->next_fetch++);
+    }
     if ((f->o->scenario != SIM_UPDATES && f->o->scenario != SIM_CHURN) || !pick(f, &i)) {
         return false;
     }
@@ -101,13 +104,14 @@ static void progress(struct sim_fleet *f, uint64_t now_ms)
         return;
     }
     f->progress_at_ms = now_ms + (f->terminal ? PROGRESS_TTY_MS : PROGRESS_FILE_MS);
-    fprintf(stderr,
-            "%s%s: %u of %u registered, %llu requests, %llu notifications, %llu served, %llu "
-            "errors%s",
-            f->terminal ? "\r" : "drover-sim: ", phases[f->phase], s->registered, f->o->devices,
-            (unsigned long long)s->requests, (unsigned long long)s->notifications,
-            (unsigned long long)s->served, (unsigned long long)sim_stats_errors(s),
-            f->terminal ? "  " : "\n");
+    fprintf(
+        stderr,
+        "%s%s: %u of %u registered, %llu requests, %llu notifications, %llu served, %u updated, "
+        "%llu errors%s",
+        f->terminal ? "\r" : "drover-sim: ", phases[f->phase], s->registered, f->o->devices,
+        (unsigned long long)s->requests, (unsigned long long)s->notifications,
+        (unsigned long long)s->served, s->updated, (unsigned long long)sim_stats_errors(s),
+        f->terminal ? "  " : "\n");
 }
 
 static void enter_run(struct sim_fleet *f, uint64_t now_ms)
@@ -146,7 +150,7 @@ static void enter_over(struct sim_fleet *f)
 static bool at_rest(const struct sim_fleet *f)
 {
     return f->n_free == f->o->window && f->todo_count == 0 &&
-           f->stats->registered + f->failed == f->o->devices;
+           f->stats->registered + f->failed + f->dead == f->o->devices;
 }
 
 static void next_phase(struct sim_fleet *f, uint64_t now_ms)
@@ -157,7 +161,8 @@ static void next_phase(struct sim_fleet *f, uint64_t now_ms)
         } else {
             enter_run(f, now_ms);
         }
-    } else if (f->phase == PHASE_RUN && now_ms >= f->deadline_ms) {
+    } else if (f->phase == PHASE_RUN &&
+               (now_ms >= f->deadline_ms || (f->o->until_updated && f->n_ended == f->o->devices))) {
         enter_drain(f, now_ms);
     } else if (f->phase == PHASE_DRAIN && (at_rest(f) || now_ms >= f->deadline_ms)) {
         enter_over(f);
@@ -224,6 +229,26 @@ void sim_fleet_stop(struct sim_fleet *f)
     }
 }
 
+/* All that are not made to fail run something new; with --fetch and a time limit it is enough that
+ * they download. */
+static bool took_updates(const struct sim_fleet *f)
+{
+    uint32_t able = 0;
+
+    if (f->o->fetch_uri != NULL && !f->o->until_updated) {
+        return f->stats->blocks > 0;
+    }
+    for (uint32_t i = 0; i < f->o->devices; i++) {
+        const struct device *d = &f->devices[i];
+        bool fine = d->fault == SIM_FOTA_FINE || d->fault == SIM_FOTA_SLOW;
+        able += fine ? 1 : 0;
+        if (fine && !d->updated) {
+            return false;
+        }
+    }
+    return able == 0 || f->n_updated >= able;
+}
+
 static bool did_something(const struct sim_fleet *f)
 {
     switch (f->o->scenario) {
@@ -234,6 +259,8 @@ static bool did_something(const struct sim_fleet *f)
         return f->stats->notifications > 0;
     case SIM_REQUEST:
         return f->stats->served > 0;
+    case SIM_FOTA:
+        return took_updates(f);
     case SIM_REGISTER:
     case SIM_IDLE:
         break;
@@ -244,5 +271,5 @@ static bool did_something(const struct sim_fleet *f)
 bool sim_fleet_good(const struct sim_fleet *f)
 {
     dr_assert(f != NULL);
-    return f->failed == 0 && f->stats->registered == f->o->devices && did_something(f);
+    return f->failed == 0 && f->stats->registered + f->dead == f->o->devices && did_something(f);
 }

@@ -38,12 +38,23 @@ struct sim_message {
     char query[SIM_QUERY_MAX][SIM_QUERY_LEN];
     unsigned n_query;
     int32_t content_format; /**< -1 = none */
+    int32_t block2;         /**< raw value of the option, -1 = none: the stack looks after blocks */
+    const char *proxy_uri;  /**< NULL = none; borrowed until answered */
     const uint8_t *payload; /**< borrowed until answered */
     size_t len;
     uint32_t observe; /**< notification: sequence number */
     uint8_t token[CX_TOKEN_MAX], token_len;
     uint64_t started_us;
-    struct sim_answer body; /**< notification: the value */
+    struct sim_answer body; /**< notification: the value; otherwise room for texts */
+};
+
+/** An answer of the server. Everything is borrowed for the call. */
+struct sim_reply {
+    uint8_t code;
+    const char *location; /**< "" if none */
+    const uint8_t *payload;
+    size_t len;
+    int32_t block2; /**< raw value of the option, -1 = none */
 };
 
 /** How an association ends. */
@@ -79,9 +90,9 @@ extern const struct sim_stack_ops *const sim_stack_libcoap;
 /* ---- what a stack tells the fleet ---- */
 
 void sim_fleet_connected(struct sim_fleet *f, struct sim_message *m, dr_err_t err);
-/** @p code and @p location ("" if none) are those of the answer, with DR_OK. */
-void sim_fleet_answered(struct sim_fleet *f, struct sim_message *m, dr_err_t err, uint8_t code,
-                        const char *location);
+/** @p reply  with DR_OK, except of a notification */
+void sim_fleet_answered(struct sim_fleet *f, struct sim_message *m, dr_err_t err,
+                        const struct sim_reply *reply);
 /** A request of the server; false: the device sleeps, there is no answer at all. */
 bool sim_fleet_request(struct sim_fleet *f, uint32_t device, const struct cx_pdu *request,
                        struct sim_answer *ret);

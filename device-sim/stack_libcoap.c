@@ -46,6 +46,8 @@ struct lc_call {
     dr_err_t err;
     uint8_t code;
     char location[SIM_LOCATION_MAX];
+    size_t len; /* of the payload, which lies in the message */
+    int32_t block2;
 };
 
 struct lc_device {
@@ -100,8 +102,13 @@ static void tell_ended(struct lc *lc)
         if (call->handshake) {
             sim_fleet_connected(lc->fleet, m, call->err);
         } else {
+            const struct sim_reply reply = {.code = call->code,
+                                            .location = call->location,
+                                            .payload = m->body.payload,
+                                            .len = call->len,
+                                            .block2 = call->block2};
             /* the slot is free for another message only when this returns */
-            sim_fleet_answered(lc->fleet, m, call->err, call->code, call->location);
+            sim_fleet_answered(lc->fleet, m, call->err, call->err == DR_OK ? &reply : NULL);
         }
     }
 }
@@ -251,6 +258,25 @@ static void take_location(const coap_pdu_t *pdu, char *buf)
     buf[n] = '\0';
 }
 
+/* libcoap keeps a payload until its handler returns only. */
+static void take_payload(struct lc_call *call, const coap_pdu_t *pdu)
+{
+    coap_opt_iterator_t it;
+    const uint8_t *payload;
+    size_t len;
+    coap_opt_t *block = coap_check_option(pdu, COAP_OPTION_BLOCK2, &it);
+
+    call->block2 = block == NULL ? -1
+                                 : (int32_t)coap_decode_var_bytes(coap_opt_value(block),
+                                                                  coap_opt_length(block));
+    call->len = 0;
+    if (call->m->block2 >= 0 && coap_get_data(pdu, &len, &payload) != 0 &&
+        len <= sizeof call->m->body.payload) {
+        memcpy(call->m->body.payload, payload, len);
+        call->len = len;
+    }
+}
+
 static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *sent,
                                    const coap_pdu_t *received, const coap_mid_t mid)
 {
@@ -262,6 +288,7 @@ static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *se
     if (call != NULL && call->session == session) {
         call->code = (uint8_t)coap_pdu_get_code(received);
         take_location(received, call->location);
+        take_payload(call, received);
         end_call(lc, call, DR_OK);
     }
     return COAP_RESPONSE_OK;
@@ -511,6 +538,13 @@ static coap_pdu_t *make_pdu(struct lc *lc, struct lc_call *call, coap_session_t 
     for (unsigned i = 0; i < m->n_query; i++) {
         (void)coap_add_option(pdu, COAP_OPTION_URI_QUERY, strlen(m->query[i]),
                               (const uint8_t *)m->query[i]);
+    }
+    if (m->block2 >= 0) {
+        add_uint(pdu, COAP_OPTION_BLOCK2, (uint32_t)m->block2);
+    }
+    if (m->proxy_uri != NULL) {
+        (void)coap_add_option(pdu, COAP_OPTION_PROXY_URI, strlen(m->proxy_uri),
+                              (const uint8_t *)m->proxy_uri);
     }
     if (m->len > 0) {
         (void)coap_add_data(pdu, m->len, m->payload);

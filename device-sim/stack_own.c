@@ -22,7 +22,7 @@ struct own_call {
     struct sim_message *m;
     struct cx_call call;
     struct cx_opt opts[OPTS_MAX];
-    uint8_t observe[4], format[4];
+    uint8_t observe[4], format[4], block[4];
 };
 
 struct own {
@@ -84,6 +84,9 @@ static void own_request(void *data, struct cx_engine *e, const struct cx_inbound
                                    .n_opts = n,
                                    .payload = answer.payload,
                                    .payload_len = answer.len};
+    if (answer.separate) {
+        cx_ack(e, in->exchange);
+    }
     (void)cx_answer(e, in->exchange, &reply);
 }
 
@@ -284,7 +287,12 @@ static void own_answered(struct cx_call *call, dr_err_t err, const struct cx_pdu
     if (err == DR_OK && answer->code == CX_CREATED) {
         location_of(answer, location);
     }
-    sim_fleet_answered(oc->own->fleet, oc->m, err, err == DR_OK ? answer->code : 0, location);
+    const struct sim_reply reply = {.code = err == DR_OK ? answer->code : CX_EMPTY,
+                                    .location = location,
+                                    .payload = err == DR_OK ? answer->payload : NULL,
+                                    .len = err == DR_OK ? answer->payload_len : 0,
+                                    .block2 = err == DR_OK ? answer->block2 : -1};
+    sim_fleet_answered(oc->own->fleet, oc->m, err, err == DR_OK ? &reply : NULL);
 }
 
 static dr_err_t own_send(void *stack, struct sim_message *m)
@@ -317,6 +325,12 @@ static dr_err_t own_send(void *stack, struct sim_message *m)
     if (m->content_format >= 0) {
         oc->opts[oc->call.n_opts++] =
             cx_opt_uint(CX_OPT_CONTENT_FORMAT, (uint32_t)m->content_format, oc->format);
+    }
+    if (m->block2 >= 0) {
+        oc->opts[oc->call.n_opts++] = cx_opt_uint(CX_OPT_BLOCK2, (uint32_t)m->block2, oc->block);
+    }
+    if (m->proxy_uri != NULL) {
+        add_option(oc, CX_OPT_PROXY_URI, m->proxy_uri, strlen(m->proxy_uri));
     }
     return cx_call_start(own->engine, &oc->call);
 }

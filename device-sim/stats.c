@@ -60,6 +60,14 @@ void sim_stats_error(struct sim_stats *s, const char *what)
     }
 }
 
+void sim_stats_block(struct sim_stats *s, size_t len, uint64_t now_us)
+{
+    s->blocks++;
+    s->block_bytes += len;
+    s->first_block_us = s->first_block_us == 0 ? now_us : s->first_block_us;
+    s->last_block_us = now_us;
+}
+
 uint64_t sim_stats_errors(const struct sim_stats *s)
 {
     uint64_t n = 0;
@@ -133,14 +141,16 @@ void sim_stats_print(const struct sim_stats *s, FILE *out)
             ",\"requests\":%" PRIu64 ",\"requests_per_s\":%.1f,\"notifications\":%" PRIu64
             ",\"served\":%" PRIu64
             ",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"cpu_s\":%.2f,\"server_cpu_s\":%.2f,\"saturated\":%s"
-            ",\"retransmissions\":%" PRIu64 ",\"errors\":{",
+            ",\"retransmissions\":%" PRIu64 ",\"updated\":%" PRIu32 ",\"failed\":%" PRIu32
+            ",\"blocks\":%" PRIu64 ",\"blocks_per_s\":%.1f,\"errors\":{",
             s->devices, s->registered, s->handshakes,
             connect_rate(s, s->handshakes_at, s->handshakes_end), s->registrations,
             connect_rate(s, s->registrations_at, s->registrations_end), s->requests,
             rate(s->requests, s->measured_us, s->ended_us), s->notifications, s->served,
             sim_stats_quantile_ms(s, 0.5), sim_stats_quantile_ms(s, 0.99), s->cpu_s,
             s->server_cpu_s, seconds > 0 && s->cpu_s > 0.9 * seconds ? "true" : "false",
-            s->retransmissions);
+            s->retransmissions, s->updated, s->failed, s->blocks,
+            rate(s->blocks, s->first_block_us, s->last_block_us));
     for (unsigned i = 0; i < SIM_ERRORS_MAX && s->errors[i].what != NULL; i++) {
         fprintf(out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", s->errors[i].what, s->errors[i].count);
     }

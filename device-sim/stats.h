@@ -21,7 +21,9 @@
 
 struct sim_stats {
     uint32_t devices, registered;
-    uint64_t requests; /**< operations of the scenario that were answered, while measured */
+    uint64_t requests;        /**< operations of the scenario that were answered, while measured */
+    uint32_t updated, failed; /**< updates that ended well, and badly */
+    uint64_t blocks, block_bytes, first_block_us, last_block_us;
     uint64_t handshakes, registrations, notifications, served, retransmissions;
     uint64_t buckets[SIM_BUCKETS]; /**< latency of what the scenario measures */
     struct sim_error {
@@ -39,6 +41,8 @@ struct sim_stats {
 void sim_stats_latency(struct sim_stats *s, uint64_t us);
 /** @p q 0..1; milliseconds, 0 without samples. */
 double sim_stats_quantile_ms(const struct sim_stats *s, double q);
+/** A block of an image has come. */
+void sim_stats_block(struct sim_stats *s, size_t len, uint64_t now_us);
 /** @p what is a constant. */
 void sim_stats_error(struct sim_stats *s, const char *what);
 uint64_t sim_stats_errors(const struct sim_stats *s);

@@ -96,6 +96,8 @@ static const struct {
     {"taken", CAMP_DELIVERING, IN(OP_OK), NULL, DELIVER, 0, 0, CAMP_DELIVERED, 0, "SYS_115"},
     {"state before answer", CAMP_DELIVERING, IN(NOTE), &loading, DELIVER, 0, 0, CAMP_DOWNLOADING, 0,
      "UPD2_STATE_4"},
+    {"result before answer", CAMP_DELIVERING, IN(NOTE), &refused, DELIVER, 0, 0, CAMP_FAILED, 0,
+     "UPD2_FAIL_23"},
     {"refused for now", CAMP_DELIVERING, NO(TRANSIENT), NULL, DELIVER, 0, 0, CAMP_RETRY_WAIT, 0,
      "SYS_101"},
     {"no attempts left", CAMP_DELIVERING, NO(TRANSIENT), NULL, DELIVER, 0, 2, CAMP_FAILED, 0,

@@ -249,6 +249,114 @@ START_TEST(a_value_of_a_notification_is_that_of_a_read)
 }
 END_TEST
 
+/* ---- objects of updates ---- */
+
+static struct sim_model model;
+
+static void has_update(enum sim_update_object update)
+{
+    model = (struct sim_model){.update = update, .has_ids = true, .vendor = {1}, .class_id = {2}};
+    v.model = &model;
+    v.version = "1.2.3";
+    v.update_state = 4;
+    v.update_result = SIM_NO_RESULT;
+}
+
+START_TEST(pelion_devices_show_their_updates)
+{
+    has_update(SIM_UPDATE_PELION);
+    assert_text("10252/0/2", "4");
+    assert_text("10252/0/3", "-1");
+    assert_text("10255/0/0", "4");
+    assert_text("14/0/0", "MAIN");
+    assert_text("14/0/2", "1.2.3");
+    assert_text("3/0/3", "1.2.3");
+    operate(ASK(CX_GET, "10255/0/4", .accept = SET(LWM2M_CT_OPAQUE)));
+    ck_assert_uint_eq(a.len, 16);
+    operate(ASK(CX_GET, "10252/0"));
+    ck_assert_int_eq(a.code, CX_CONTENT);
+    operate(ASK(CX_GET, "5/0"));
+    ck_assert_int_eq(a.code, CX_NOT_FOUND);
+    model.has_ids = false;
+    operate(ASK(CX_GET, "10255/0/4"));
+    ck_assert_int_eq(a.code, CX_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(object_5_shows_its_updates)
+{
+    has_update(SIM_UPDATE_OBJECT5);
+    assert_text("5/0/3", "4");
+    assert_text("5/0/5", "0");
+    assert_text("5/0/7", "1.2.3");
+    assert_text("5/0/9", "2");
+    operate(ASK(CX_GET, "5/0/8"));
+    ck_assert_int_eq(a.code, CX_CONTENT);
+    ck_assert_int_eq(a.content_format, LWM2M_CT_SENML_CBOR);
+    operate(ASK(CX_GET, "5/0", .accept = SET(LWM2M_CT_TLV)));
+    ck_assert_int_eq(a.code, CX_CONTENT);
+    operate(ASK(CX_GET, "10252/0/2"));
+    ck_assert_int_eq(a.code, CX_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(a_manifest_is_taken_as_text_only)
+{
+    has_update(SIM_UPDATE_PELION);
+    operate(ASK(CX_POST, "10252/0/1", .payload = "m"));
+    ck_assert(a.code == CX_CHANGED && a.effect == SIM_MANIFEST && a.separate);
+    operate(ASK(CX_POST, "10252/0/1", .payload = "m", .format = SET(LWM2M_CT_TEXT)));
+    ck_assert(a.code == CX_CHANGED && a.effect == SIM_MANIFEST);
+    operate(ASK(CX_POST, "10252/0/1", .payload = "m", .format = SET(LWM2M_CT_OPAQUE)));
+    ck_assert(a.code == CX_EMPTY && a.effect == SIM_NOTHING); /* no answer, ever */
+    operate(ASK(CX_GET, "10252/0/1"));
+    ck_assert_int_eq(a.code, CX_NOT_ALLOWED);
+}
+END_TEST
+
+START_TEST(packages_are_taken_in_their_format)
+{
+    has_update(SIM_UPDATE_OBJECT5);
+    operate(ASK(CX_PUT, "5/0/0", .payload = "i", .format = SET(LWM2M_CT_OPAQUE)));
+    ck_assert(a.code == CX_CHANGED && a.effect == SIM_PACKAGE && !a.separate);
+    operate(ASK(CX_PUT, "5/0/1", .payload = "u", .format = SET(LWM2M_CT_TEXT)));
+    ck_assert(a.code == CX_CHANGED && a.effect == SIM_PACKAGE_URI);
+    operate(ASK(CX_PUT, "5/0/1", .format = SET(LWM2M_CT_TEXT)));
+    ck_assert(a.code == CX_CHANGED && a.effect == SIM_PACKAGE_URI);
+    operate(ASK(CX_PUT, "5/0/0", .payload = "i", .format = SET(LWM2M_CT_TEXT)));
+    ck_assert(a.code == CX_UNSUPPORTED_FORMAT && a.effect == SIM_NOTHING);
+    operate(ASK(CX_POST, "5/0/2"));
+    ck_assert(a.code == CX_CHANGED && a.effect == SIM_INSTALL);
+    operate(ASK(CX_GET, "5/0/0"));
+    ck_assert_int_eq(a.code, CX_NOT_ALLOWED);
+}
+END_TEST
+
+START_TEST(registrations_list_what_there_is)
+{
+    static const char base[] =
+        "</>;rt=\"oma.lwm2m\";ct=\"60 110 112 11542\",</1/0>,</3/0>,</3303/0>";
+    char links[SIM_ANSWER_MAX];
+
+    size_t n = sim_links(&v, links, sizeof links);
+    ck_assert(n == sizeof base - 1 && memcmp(links, base, n) == 0);
+    has_update(SIM_UPDATE_OBJECT5);
+    n = sim_links(&v, links, sizeof links);
+    ck_assert(n == sizeof base - 1 + 7 && memcmp(links + n - 7, ",</5/0>", 7) == 0);
+    has_update(SIM_UPDATE_PELION);
+    n = sim_links(&v, links, sizeof links - 1);
+    links[n] = '\0';
+    ck_assert_ptr_nonnull(strstr(links, ",</10252/0/2>;v=\"4\";aobs=\"11\","));
+    ck_assert_ptr_nonnull(strstr(links, ",</10252/0/3>;v=\"-1\";aobs=\"12\","));
+    ck_assert_ptr_nonnull(strstr(links, ",</14/0/2>;v=\"1.2.3\""));
+    ck_assert_ptr_nonnull(strstr(links, ",</10255/0/3>;v=\"AQAAAAAAAAAAAAAAAAAAAA==\""));
+    model.has_ids = false;
+    n = sim_links(&v, links, sizeof links - 1);
+    links[n] = '\0';
+    ck_assert_ptr_null(strstr(links, "10255/0/3"));
+}
+END_TEST
+
 START_TEST(names_fit)
 {
     char text[SIM_NAME_MAX];
@@ -277,6 +385,11 @@ int main(void)
     tcase_add_loop_test(tc, what_cannot_be_done_is_refused_and_changes_nothing, 0,
                         DR_ARRAY_LEN(refusals));
     tcase_add_test(tc, a_value_of_a_notification_is_that_of_a_read);
+    tcase_add_test(tc, pelion_devices_show_their_updates);
+    tcase_add_test(tc, object_5_shows_its_updates);
+    tcase_add_test(tc, a_manifest_is_taken_as_text_only);
+    tcase_add_test(tc, packages_are_taken_in_their_format);
+    tcase_add_test(tc, registrations_list_what_there_is);
     tcase_add_test(tc, names_fit);
     return run_suite(s);
 }

@@ -127,7 +127,8 @@ START_TEST(every_scenario_has_its_name)
         const char *name;
         enum sim_scenario scenario;
     } names[] = {{"register", SIM_REGISTER}, {"update", SIM_UPDATES}, {"notify", SIM_NOTIFY},
-                 {"request", SIM_REQUEST},   {"idle", SIM_IDLE},      {"churn", SIM_CHURN}};
+                 {"request", SIM_REQUEST},   {"idle", SIM_IDLE},      {"churn", SIM_CHURN},
+                 {"fota", SIM_FOTA}};
 
     for (size_t i = 0; i < DR_ARRAY_LEN(names); i++) {
         char line[128];
@@ -139,11 +140,42 @@ START_TEST(every_scenario_has_its_name)
 }
 END_TEST
 
+START_TEST(devices_of_fota_have_objects_for_it)
+{
+    struct sim_options o;
+
+    ck_assert_int_eq(parse(PLAIN "--scenario idle", &o), DR_OK);
+    ck_assert_int_eq(o.model.update, SIM_UPDATE_NONE);
+    ck_assert_int_eq(parse(PLAIN "--scenario fota", &o), DR_OK);
+    ck_assert_int_eq(o.model.update, SIM_UPDATE_PELION);
+    ck_assert(!o.model.has_ids && o.block == 1024);
+    ck_assert_int_eq(parse(PLAIN "--scenario fota --update-object lwm2m --block 64", &o), DR_OK);
+    ck_assert(o.model.update == SIM_UPDATE_OBJECT5 && o.block == 64);
+    ck_assert_int_eq(parse(PLAIN "--update-object pelion --vendor-id "
+                                 "00112233445566778899aabbccddeeff --class-id "
+                                 "00112233-4455-6677-8899-aabbccddeefe",
+                           &o),
+                     DR_OK);
+    ck_assert(o.model.update == SIM_UPDATE_PELION && o.model.has_ids);
+    ck_assert(o.model.vendor[15] == 0xff && o.model.class_id[15] == 0xfe);
+}
+END_TEST
+
 static const struct {
     const char *line;
     const char *says; /* part of the message */
 } wrong[] = {
     {"", "--server is missing"},
+    {PLAIN "--block 100", "--block"},
+    {PLAIN "--block 2048", "--block"},
+    {PLAIN "--fw-version 1", "--fw-version"},
+    {PLAIN "--update-object 10252", "--update-object"},
+    {PLAIN "--vendor-id 00112233445566778899aabbccddeeff", "go together"},
+    {PLAIN "--vendor-id x", "--vendor-id"},
+    {PLAIN "--fota-faults nothing", "--fota-faults"},
+    {PLAIN "--fota-faults dead=1000000", "--fota-faults"},
+    {PLAIN "--until-updated", "--scenario fota"},
+    {PLAIN "--fetch coap://x/y", "--scenario fota"},
     {"--devices 5", "--server is missing"},
     {"--server coap://127.0.0.1:5683", "--devices is missing"},
     {"--server coap://127.0.0.1 --devices 5", "--server"},
@@ -207,10 +239,13 @@ END_TEST
 START_TEST(help_names_every_option)
 {
     static const char *const names[] = {
-        "--server", "--devices",      "--prefix",    "--first",  "--psk-master-file", "--cert",
-        "--key",    "--scenario",     "--rate",      "--window", "--duration",        "--lifetime",
-        "--stack",  "--rebind-every", "--loss",      "--dup",    "--reorder",         "--seed",
-        "--json",   "--reboot-rate",  "--source-net"};
+        "--server",       "--devices",       "--prefix",      "--first",        "--psk-master-file",
+        "--cert",         "--key",           "--scenario",    "--rate",         "--window",
+        "--duration",     "--lifetime",      "--stack",       "--rebind-every", "--loss",
+        "--dup",          "--reorder",       "--seed",        "--json",         "--reboot-rate",
+        "--source-net",   "--update-object", "--block",       "--fw-version",   "--next-version",
+        "--vendor-id",    "--class-id",      "--update-cert", "--fota-faults",  "--fetch",
+        "--until-updated"};
     struct sim_options o;
 
     ck_assert_int_eq(parse("--help", &o), DR_ERR_AGAIN);
@@ -228,6 +263,7 @@ int main(void)
     tcase_add_checked_fixture(tc, begin, end);
     tcase_add_test(tc, defaults_are_those_of_the_manual);
     tcase_add_test(tc, every_option_is_taken);
+    tcase_add_test(tc, devices_of_fota_have_objects_for_it);
     tcase_add_test(tc, every_scenario_has_its_name);
     tcase_add_loop_test(tc, bad_input_is_refused_with_a_message, 0, DR_ARRAY_LEN(wrong));
     tcase_add_test(tc, help_names_every_option);
