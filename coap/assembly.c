@@ -154,12 +154,11 @@ bool cx_assembly_input(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu
 {
     dr_assert(m != NULL && p != NULL && pdu != NULL && req != NULL && ret != NULL);
     struct cx_block b;
-    dr_err_t err = cx_block_decode(pdu->block1, &b);
+    dr_err_t err = cx_msg_block(p, pdu->block1, &b);
     dr_assert(err == DR_OK);
 
     uint64_t key = cx_msg_key(m, pdu->code, pdu);
-    bool fits = b.more ? pdu->payload_len == b.size : pdu->payload_len <= b.size;
-    if (!fits) {
+    if (!cx_block_holds(&b, pdu->payload_len)) {
         refuse(m, p, req, CX_BAD_REQUEST);
         return false;
     }

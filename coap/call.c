@@ -206,11 +206,12 @@ void cx_tx_complete(struct cx_tx *tx, dr_err_t err, const struct cx_pdu *answer)
 static void tx_transmit(struct cx_tx *tx)
 {
     struct cx_msg *m = tx->m;
-    uint8_t *buf = m->ops->out_begin(m->data, tx->w_peer, CX_MSG_MAX);
+    size_t room = cx_msg_room(m, tx->w_peer);
+    uint8_t *buf = m->ops->out_begin(m->data, tx->w_peer, room);
     if (buf == NULL) {
         return; /* as if lost on the way */
     }
-    struct dr_wr wr = dr_wr_of(buf, CX_MSG_MAX);
+    struct dr_wr wr = dr_wr_of(buf, room);
     dr_err_t err = cx_transfer_encode(tx, &wr);
     m->ops->out_end(m->data, tx->w_peer, err == DR_OK ? dr_wr_len(&wr) : 0);
 }
@@ -224,7 +225,7 @@ void cx_tx_send(struct cx_tx *tx)
     tx->mid = cx_msg_mid(tx->w_peer);
     tx->tries = 0;
     tx_transmit(tx);
-    if (!tx->call->non) {
+    if (!tx->call->non && !cx_is_stream(tx->w_peer)) {
         tx->phase = CX_TX_ACK;
         tx->timeout_ms = cx_msg_timeout(m, t);
         dr_timer_start(&m->wheel, &tx->timer, m->now_ms + tx->timeout_ms);
@@ -342,7 +343,8 @@ static enum match response_match(const struct cx_tx *tx, const struct cx_pdu *pd
     if (token) {
         /* An observation's token serves its cancellation too: a notification that crosses it is
          * no response. spec: RFC7641#3.6 */
-        bool crosses = pdu->observe >= 0 && observe_of(call) == 1 && tx->phase == CX_TX_ACK;
+        bool crosses = pdu->observe >= 0 && observe_of(call) == 1 &&
+                       (tx->phase == CX_TX_ACK || cx_is_stream(tx->w_peer));
         return crosses ? NOT_OURS : RESPONSE;
     }
     if (tx->rx.active && observe_of(call) == 0 && token_is(pdu, call->token, call->token_len)) {

@@ -216,6 +216,9 @@ static bool idempotent(uint8_t code)
 static void remember_answer(struct cx_msg *m, struct cx_mpeer *p, const struct cx_req *req,
                             const uint8_t *msg, size_t len)
 {
+    if (cx_is_stream(p)) {
+        return;
+    }
     size_t head = 4u + req->token_len;
     struct cx_ring_entry e = {.mid = req->mid, .hash = req->hash, .code = msg[1]};
 
@@ -282,9 +285,10 @@ static void repeat_answer(struct cx_msg *m, struct cx_mpeer *p, const struct cx_
  */
 static struct dr_wr out_open(struct cx_msg *m, struct cx_mpeer *p, bool *ret_sending)
 {
-    uint8_t *buf = m->ops->out_begin(m->data, p, CX_MSG_MAX);
+    size_t room = cx_msg_room(m, p);
+    uint8_t *buf = m->ops->out_begin(m->data, p, room);
     *ret_sending = buf != NULL;
-    return dr_wr_of(buf != NULL ? buf : m->scratch, CX_MSG_MAX);
+    return dr_wr_of(buf != NULL ? buf : m->scratch, room);
 }
 
 void cx_exch_respond(struct cx_msg *m, struct cx_mpeer *p, const struct cx_req *req, uint8_t code,
@@ -298,7 +302,7 @@ void cx_exch_respond(struct cx_msg *m, struct cx_mpeer *p, const struct cx_req *
     dr_err_t err =
         cx_pdu_encode(&wr, type, code, mid, req->token, req->token_len, opts, n_opts, payload, len);
     if (err != DR_OK) { /* options of our own that do not fit */
-        wr = dr_wr_of(wr.start, CX_MSG_MAX);
+        wr = dr_wr_of(wr.start, (size_t)(wr.end - wr.start));
         err = cx_pdu_encode(&wr, type, CX_SERVER_ERROR, mid, req->token, req->token_len, NULL, 0,
                             NULL, 0);
         dr_assert(err == DR_OK);
@@ -388,11 +392,20 @@ static void slice_fill(struct answer *a, const struct source *src, struct cx_blo
 /* The block that the peer wants, or the first one in a size that fits a message. */
 static struct cx_block wanted_block(const struct cx_exch *x, size_t overhead)
 {
-    struct cx_block b = {.size = CX_BLOCK_SIZE_MAX};
-    if (cx_block_decode(x->block2, &b) != DR_OK) {
-        b = (struct cx_block){.size = CX_BLOCK_SIZE_MAX};
+    struct cx_block b;
+    uint16_t several = cx_msg_bert(x->m, x->peer, overhead);
+    if (cx_msg_block(x->peer, x->block2, &b) != DR_OK) {
+        b = (struct cx_block){.size = CX_BLOCK_SIZE_MAX, .count = several};
     }
-    while (b.size > CX_BLOCK_SIZE_MIN && overhead + b.size > CX_MSG_MAX) {
+    if (b.count != 0 && several != 0) {
+        b.count = several;
+        return b;
+    }
+    size_t room = cx_msg_room(x->m, x->peer);
+    if (b.count != 0 && overhead + b.size > room) {
+        b.count = 0;
+    }
+    while (b.size > CX_BLOCK_SIZE_MIN && overhead + b.size > room) {
         b.size = (uint16_t)(b.size / 2);
         b.num *= 2;
         if (b.num > CX_BLOCK_NUM_MAX) {
@@ -414,7 +427,7 @@ static void answer_fill(struct cx_exch *x, const struct cx_reply *reply, struct 
         memcpy(a->opts, reply->opts, n * sizeof *a->opts);
     }
     struct cx_block b1;
-    if (cx_block_decode(x->block1, &b1) == DR_OK) {
+    if (cx_msg_block(x->peer, x->block1, &b1) == DR_OK) {
         option_add(a, cx_opt_uint(CX_OPT_BLOCK1, (uint32_t)x->block1, a->added.block1));
     }
     size_t total = reply->body != NULL ? reply->body->len : reply->payload_len;
@@ -424,7 +437,7 @@ static void answer_fill(struct cx_exch *x, const struct cx_reply *reply, struct 
         b.num = 0; /* an error is no block of anything */
     }
     bool own_block = option_has(a->opts, a->n_opts, CX_OPT_BLOCK2);
-    if (own_block || total == 0 || (b.num == 0 && total <= b.size)) {
+    if (own_block || total == 0 || (b.num == 0 && total <= cx_block_span(&b))) {
         a->payload = reply->body != NULL ? reply->body->bytes : reply->payload;
         a->len = total;
         if (!own_block && total > 0 && x->block2 >= 0) {
@@ -434,7 +447,7 @@ static void answer_fill(struct cx_exch *x, const struct cx_reply *reply, struct 
     }
     struct source src = source_of(m, reply, &a->added);
     slice_fill(a, &src, b);
-    if (reply->body == NULL && total > b.size) {
+    if (reply->body == NULL && total > cx_block_span(&b)) {
         if (!x->keyed) {
             dr_assert(m->cur == x && m->cur_pdu != NULL);
             exch_key_fill(x, m->cur_pdu);
@@ -545,6 +558,10 @@ void cx_msg_forget(struct cx_msg *m, cx_exchange_t id)
         return;
     }
     struct cx_mpeer *p = x->peer;
+    if (cx_is_stream(p)) { /* it would wait for ever */
+        (void)cx_msg_answer(m, id, &(struct cx_reply){.code = CX_UNAVAILABLE}, m->now_ms);
+        return;
+    }
     if (x->assembly != NULL) {
         cx_assembly_reopen(x->assembly);
         x->assembly = NULL;
@@ -646,10 +663,10 @@ static void plain(struct cx_msg *m, struct cx_mpeer *p, const struct cx_req *req
     cx_exch_respond(m, p, req, code, NULL, 0, NULL, 0);
 }
 
-static bool bad_block(int32_t raw)
+static bool bad_block(const struct cx_mpeer *p, int32_t raw)
 {
     struct cx_block b;
-    return cx_block_decode(raw, &b) == DR_ERR_PROTO;
+    return cx_msg_block(p, raw, &b) == DR_ERR_PROTO;
 }
 
 static void exch_run(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu,
@@ -708,28 +725,29 @@ void cx_exch_input(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pd
     memcpy(req.token, pdu->token, sizeof req.token);
 
     struct cx_ring_entry e;
-    bool handled = cx_msg_recall(m, p, req.mid, hash, &e);
+    bool stream = cx_is_stream(p);
+    bool handled = !stream && cx_msg_recall(m, p, req.mid, hash, &e);
     if (handled) {
         m->stats->duplicates++;
         repeat_answer(m, p, &req, &e);
         return;
     }
-    if (pending_duplicate(m, p, &req)) {
+    if (!stream && pending_duplicate(m, p, &req)) {
         m->stats->duplicates++;
         return;
     }
     if (bad_option) { /* spec: RFC7252#5.4.1: a NON is silently rejected */
-        if (req.con) {
+        if (req.con || stream) {
             plain(m, p, &req, CX_BAD_OPTION);
         }
         return;
     }
-    if (bad_block(pdu->block1) || bad_block(pdu->block2)) {
+    if (bad_block(p, pdu->block1) || bad_block(p, pdu->block2)) {
         plain(m, p, &req, CX_BAD_REQUEST);
         return;
     }
     struct cx_block b2;
-    if (pdu->block1 < 0 && cx_block_decode(pdu->block2, &b2) == DR_OK && b2.num > 0) {
+    if (pdu->block1 < 0 && cx_msg_block(p, pdu->block2, &b2) == DR_OK && b2.num > 0) {
         struct cx_kept_key key = {cx_msg_key(m, pdu->code, pdu), body_hash(m, pdu)};
         if (cx_kept_serve(m, p, &key, &req, b2)) {
             return;

@@ -97,8 +97,8 @@ static bool request_copy(struct cx_fetch *f, const struct cx_observed *o)
     return true;
 }
 
-static struct cx_fetch *fetch_make(struct cx_msg *m, const struct cx_pdu *pdu,
-                                   const struct cx_observed *o)
+static struct cx_fetch *fetch_make(struct cx_msg *m, const struct cx_mpeer *p,
+                                   const struct cx_pdu *pdu, const struct cx_observed *o)
 {
     struct cx_fetch *f = calloc(1, sizeof *f);
     if (f == NULL) {
@@ -110,7 +110,7 @@ static struct cx_fetch *fetch_make(struct cx_msg *m, const struct cx_pdu *pdu,
     f->call.cb = fetch_done;
     f->call.token_len = CX_TOKEN_MAX;
     cx_msg_random(m, f->call.token, CX_TOKEN_MAX);
-    if (!request_copy(f, o) || cx_rx_begin(m, &f->rx, pdu) != DR_OK) {
+    if (!request_copy(f, o) || cx_rx_begin(m, p, &f->rx, pdu) != DR_OK) {
         fetch_free(f);
         return NULL;
     }
@@ -120,8 +120,8 @@ static struct cx_fetch *fetch_make(struct cx_msg *m, const struct cx_pdu *pdu,
 struct cx_fetch *cx_fetch_new(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu)
 {
     struct cx_block b;
-    if (cx_block_decode(pdu->block2, &b) != DR_OK || b.num != 0 || !b.more || pdu->code >> 5 != 2 ||
-        pdu->payload_len != b.size || m->ops->observed == NULL) {
+    if (cx_msg_block(p, pdu->block2, &b) != DR_OK || b.num != 0 || !b.more || pdu->code >> 5 != 2 ||
+        !cx_block_holds(&b, pdu->payload_len) || m->ops->observed == NULL) {
         return NULL;
     }
     struct cx_observed o;
@@ -137,7 +137,7 @@ struct cx_fetch *cx_fetch_new(struct cx_msg *m, struct cx_mpeer *p, const struct
     if (w == NULL) {
         return NULL;
     }
-    struct cx_fetch *f = w->n_fetches < CX_FETCHES_PER_PEER_MAX ? fetch_make(m, pdu, &o) : NULL;
+    struct cx_fetch *f = w->n_fetches < CX_FETCHES_PER_PEER_MAX ? fetch_make(m, p, pdu, &o) : NULL;
     if (f == NULL) {
         cx_msg_work_tidy(m, w);
         return NULL;

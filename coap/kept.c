@@ -8,6 +8,9 @@
 
 #include "coap/msg_priv.h"
 
+/* Header, token, marker and Block2 around a block. */
+#define ANSWER_HEAD_MAX (4 + CX_TOKEN_MAX + 1 + 5)
+
 static void idle_expired(struct dr_timer *t, uint64_t now_ms)
 {
     (void)now_ms;
@@ -117,6 +120,9 @@ bool cx_kept_serve(struct cx_msg *m, struct cx_mpeer *p, const struct cx_kept_ke
         return false;
     }
     size_t len;
+    if (block.count != 0) {
+        block.count = cx_msg_bert(m, p, k->opts_len + ANSWER_HEAD_MAX);
+    }
     if (!cx_block_slice(&block, k->total, &len)) {
         cx_exch_respond(m, p, req, CX_BAD_REQUEST, NULL, 0, NULL, 0);
         return true;

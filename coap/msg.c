@@ -127,11 +127,44 @@ uint32_t cx_msg_timeout(struct cx_msg *m, const struct cx_timing *t)
     return t->ack_timeout_ms + (uint32_t)(r % (spread + 1));
 }
 
+/* ---- streams ---- */
+
+void cx_msg_peer_set_stream(struct cx_mpeer *p)
+{
+    dr_assert(p != NULL && p->work == NULL && p->ring == 0);
+    p->flags |= CX_MPEER_STREAM;
+}
+
+size_t cx_msg_room(const struct cx_msg *m, const struct cx_mpeer *p)
+{
+    if (!cx_is_stream(p) || m->ops->room_for == NULL) {
+        return CX_MSG_MAX;
+    }
+    size_t room = m->ops->room_for(m->data, p);
+
+    return room < CX_STREAM_MSG_MAX ? room : CX_STREAM_MSG_MAX;
+}
+
+uint16_t cx_msg_bert(const struct cx_msg *m, const struct cx_mpeer *p, size_t overhead)
+{
+    size_t room = cx_msg_room(m, p);
+
+    if (room <= CX_MSG_MAX || overhead > room) {
+        return 0;
+    }
+    return (uint16_t)((room - overhead) / CX_BLOCK_SIZE_MAX);
+}
+
+dr_err_t cx_msg_block(const struct cx_mpeer *p, int32_t raw, struct cx_block *ret)
+{
+    return cx_is_stream(p) ? cx_block_decode_bert(raw, ret) : cx_block_decode(raw, ret);
+}
+
 /* ---- sending ---- */
 
 void cx_msg_send_empty(struct cx_msg *m, struct cx_mpeer *p, uint8_t type, uint16_t mid)
 {
-    uint8_t *buf = m->ops->out_begin(m->data, p, 4);
+    uint8_t *buf = cx_is_stream(p) ? NULL : m->ops->out_begin(m->data, p, 4);
     if (buf == NULL) {
         return;
     }
@@ -250,6 +283,9 @@ void cx_msg_peer_fini(struct cx_msg *m, struct cx_mpeer *p, dr_err_t why)
 
 void cx_msg_remember(struct cx_msg *m, struct cx_mpeer *p, const struct cx_ring_entry *entry)
 {
+    if (cx_is_stream(p)) {
+        return; /* nothing comes twice */
+    }
     if (p->ring == 0 && dr_slab_alloc(&m->rings, &p->ring) != DR_OK) {
         p->ring = 0;
         if (entry->kind == CX_RING_STORED) {
@@ -322,7 +358,7 @@ static void acknowledge(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pd
         e.kind = taken ? CX_RING_ANSWER : CX_RING_RESET;
         m->stats->resets_sent += taken ? 0 : 1;
         cx_msg_send_empty(m, p, taken ? CX_ACK : CX_RST, pdu->mid);
-    } else if (!taken) {
+    } else if (!taken && !cx_is_stream(p)) {
         m->stats->resets_sent++;
         cx_msg_send_empty(m, p, CX_RST, pdu->mid); /* ends an observation; spec: RFC7641#3.6 */
     }
@@ -403,6 +439,28 @@ void cx_msg_input(struct cx_msg *m, struct cx_mpeer *p, const uint8_t *bytes, si
         response_input(m, p, &pdu, content_hash(m, bytes, len), bad_option);
     } else {
         malformed(m, p, bytes, len); /* a reserved class; spec: RFC7252#4.2 */
+    }
+}
+
+void cx_msg_input_frame(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu,
+                        bool bad_option, uint64_t now_ms)
+{
+    dr_assert(m != NULL && p != NULL && pdu != NULL && m->cur == NULL && cx_is_stream(p));
+    now_set(m, now_ms);
+    switch (pdu->code >> 5) {
+    case 0:
+        if (pdu->code != CX_EMPTY) { /* an empty one is to be ignored. spec: RFC8323#3.4 */
+            cx_exch_input(m, p, pdu, 0, bad_option);
+        }
+        break;
+    case 2:
+    case 4:
+    case 5:
+        response_input(m, p, pdu, 0, bad_option);
+        break;
+    default:
+        m->stats->malformed++;
+        break;
     }
 }
 

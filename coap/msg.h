@@ -12,7 +12,7 @@
  * what they once had.  Limits: struct cx_limits (body_max, assemblies_max, exchanges_per_peer_max,
  * calls_per_peer_max), CX_MSG_MAX, CX_STORED_MAX, CX_KEPT_PER_PEER_MAX.  Security: input is hostile
  * and never asserted on; tokens come from the injected random source.
- * Spec: RFC7252, RFC7641, RFC7959, RFC8132, RFC9175.
+ * Spec: RFC7252, RFC7641, RFC7959, RFC8132, RFC8323, RFC9175.
  */
 #pragma once
 
@@ -24,7 +24,7 @@
 #include "coap/engine.h"
 #include "coap/pdu.h"
 
-/** Longest message that we send, before DTLS. */
+/** Longest message that we send in a datagram (or in that form), before DTLS or TLS. */
 #define CX_MSG_MAX           1152
 /** Answers too long for the deduplication ring, kept beside it for an exchange lifetime: bytes. */
 #define CX_STORED_MAX        (64u << 20)
@@ -88,6 +88,9 @@ struct cx_msg_ops {
                      struct cx_observed *ret);
     /** Unpredictable bytes (predictable in tests). */
     void (*random)(void *data, uint8_t *buf, size_t len);
+    /** Most bytes of a message to @p p, which is a stream (cx_msg_peer_set_stream), at most
+     * CX_STREAM_MSG_MAX; over CX_MSG_MAX: several blocks may go in one. NULL = CX_MSG_MAX. */
+    size_t (*room_for)(void *data, const struct cx_mpeer *p);
 };
 
 struct cx_msg_config {
@@ -108,6 +111,12 @@ struct cx_msg *cx_msg_free(struct cx_msg *m);
 
 void cx_msg_peer_init(struct cx_msg *m, struct cx_mpeer *p);
 /**
+ * @p p is reached by a stream that loses nothing: no types, message ids, acknowledgements,
+ * duplicates or repetitions; what was to be rejected by silence is answered. Messages to it are
+ * still encoded with the header of RFC 7252, which means nothing. spec: RFC8323#2.2
+ */
+void cx_msg_peer_set_stream(struct cx_mpeer *p);
+/**
  * Forget all about @p p: exchanges, assemblies, kept answers. Its calls complete with @p why in the
  * next cx_msg_expire (the deadline is "now" until then); the memory of @p p is the caller's again
  * at once.
@@ -126,6 +135,13 @@ void cx_msg_prefetch(const struct cx_msg *m, const struct cx_mpeer *p);
  */
 void cx_msg_input(struct cx_msg *m, struct cx_mpeer *p, const uint8_t *bytes, size_t len,
                   uint64_t now_ms);
+/**
+ * One message of @p p, which is a stream.
+ * @param pdu         from cx_pdu_decode_frame, of no signalling code; borrowed for the call
+ * @param bad_option  that said DR_ERR_UNSUPPORTED
+ */
+void cx_msg_input_frame(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu,
+                        bool bad_option, uint64_t now_ms);
 /** When cx_msg_expire is due: absolute ms; 0 = at once, UINT64_MAX = not before something happens.
  */
 uint64_t cx_msg_deadline(const struct cx_msg *m);

@@ -25,6 +25,7 @@
 #include "coap/block.h"
 #include "coap/dedup.h"
 #include "coap/msg.h"
+#include "coap/stream.h"
 
 /** Bodies that one peer may be sending block by block at a time. */
 #define CX_ASSEMBLIES_PER_PEER_MAX 8
@@ -40,6 +41,8 @@
  */
 #define CX_MPEER_SZX_SHIFT 1
 #define CX_MPEER_SZX_MASK  (15u << CX_MPEER_SZX_SHIFT)
+/** See cx_msg_peer_set_stream. */
+#define CX_MPEER_STREAM    (1u << 5)
 
 struct cx_exch;
 struct cx_fetch;
@@ -141,6 +144,7 @@ enum cx_tx_phase { CX_TX_ACK, CX_TX_RESPONSE };
 /** A response whose body is being collected, block after block. */
 struct cx_rx {
     bool active;
+    bool bert;           /**< ask for several blocks at once */
     bool restarted;      /**< the representation changed once and we began again */
     struct cx_pdu first; /**< of block 0; its options are the first opts_len bytes of buf */
     struct dr_dynbuf buf;
@@ -169,6 +173,7 @@ struct cx_tx {
     bool restarted;  /**< began again after 4.08 */
     bool ask_size;   /**< Block2 in the first request, for a smaller size */
     uint16_t size;   /**< block size of the payload */
+    uint16_t count;  /**< BERT: blocks that go in one message; 0 = one */
     size_t off;      /**< bytes that the peer has */
     uint8_t tag_len, tag[4];
     uint8_t echo_len, echo[40];
@@ -195,8 +200,8 @@ struct cx_msg {
     const struct cx_pdu *cur_pdu;
     struct dr_dynbuf cur_body; /**< body of cur, when its assembly went before the callback ended */
     size_t pool_left;
-    uint8_t pool[256];           /**< random bytes not used yet: the first pool_left */
-    uint8_t scratch[CX_MSG_MAX]; /**< for what cannot be sent but must be remembered */
+    uint8_t pool[256];                  /**< random bytes not used yet: the first pool_left */
+    uint8_t scratch[CX_STREAM_MSG_MAX]; /**< for what cannot be sent but must be remembered */
 };
 
 /* ---- msg.c ---- */
@@ -205,8 +210,20 @@ void cx_msg_random(struct cx_msg *m, uint8_t *buf, size_t len);
 uint16_t cx_msg_mid(struct cx_mpeer *p);
 /** First retransmission timeout, drawn between 1 and random_factor times ack_timeout. */
 uint32_t cx_msg_timeout(struct cx_msg *m, const struct cx_timing *t);
+/** Nothing for a stream. */
 void cx_msg_send_empty(struct cx_msg *m, struct cx_mpeer *p, uint8_t type, uint16_t mid);
 void cx_msg_send_copy(struct cx_msg *m, struct cx_mpeer *p, const uint8_t *bytes, size_t len);
+static inline bool cx_is_stream(const struct cx_mpeer *p)
+{
+    return (p->flags & CX_MPEER_STREAM) != 0;
+}
+/** Most bytes of a message to @p p. */
+size_t cx_msg_room(const struct cx_msg *m, const struct cx_mpeer *p);
+/** Blocks of 1024 bytes in one message to @p p with @p overhead bytes of other things; 0 = ordinary
+ * blocks only. */
+uint16_t cx_msg_bert(const struct cx_msg *m, const struct cx_mpeer *p, size_t overhead);
+/** cx_block_decode or cx_block_decode_bert, as @p p speaks. */
+DR_CHECK dr_err_t cx_msg_block(const struct cx_mpeer *p, int32_t raw, struct cx_block *ret);
 /** Lists of @p p, made if needed; NULL when there is no memory. */
 struct cx_mwork *cx_msg_work(struct cx_msg *m, struct cx_mpeer *p);
 /** Free the lists of a peer when all are empty. */
@@ -292,7 +309,8 @@ DR_CHECK dr_err_t cx_transfer_encode(struct cx_tx *tx, struct dr_wr *wr);
 /** A response to the message in flight: go on, or complete. */
 void cx_transfer_response(struct cx_tx *tx, const struct cx_pdu *pdu);
 /** Start collecting a body with its first block. */
-DR_CHECK dr_err_t cx_rx_begin(struct cx_msg *m, struct cx_rx *rx, const struct cx_pdu *pdu);
+DR_CHECK dr_err_t cx_rx_begin(struct cx_msg *m, const struct cx_mpeer *p, struct cx_rx *rx,
+                              const struct cx_pdu *pdu);
 void cx_rx_fini(struct cx_rx *rx);
 
 /* ---- fetch.c ---- */

@@ -178,16 +178,38 @@ static dr_err_t options_read(struct dr_rd *rd, struct cx_pdu *pdu)
     return err;
 }
 
-dr_err_t cx_pdu_decode(const uint8_t *in, size_t len, struct cx_pdu *ret)
+/* Token, options and payload; what stands in front of them is in @p pdu already. */
+static dr_err_t body_read(struct dr_rd *rd, struct cx_pdu *pdu)
 {
-    dr_assert(ret != NULL && (in != NULL || len == 0));
-    struct dr_rd rd = dr_rd_of(in, len);
-    uint8_t head = dr_rd_u8(&rd);
-    struct cx_pdu pdu = {
-        .type = (head >> 4) & 3,
-        .token_len = head & 15,
-        .code = dr_rd_u8(&rd),
-        .mid = dr_rd_u16(&rd),
+    if (pdu->token_len > CX_TOKEN_MAX) {
+        return DR_ERR_PROTO;
+    }
+    dr_rd_copy(rd, pdu->token, pdu->token_len);
+    if (!dr_rd_ok(rd)) {
+        return DR_ERR_PROTO;
+    }
+    dr_err_t err = options_read(rd, pdu);
+    if (err == DR_ERR_PROTO) {
+        return err;
+    }
+    if (dr_rd_left(rd) > 0) {
+        dr_rd_skip(rd, 1);
+        if (dr_rd_left(rd) == 0) {
+            return DR_ERR_PROTO; /* a marker and nothing behind it; spec: RFC7252#3 */
+        }
+        pdu->payload_len = dr_rd_left(rd);
+        pdu->payload = dr_rd_rest(rd).p;
+    }
+    return err;
+}
+
+static struct cx_pdu pdu_of(uint8_t type, uint8_t code, uint8_t token_len, uint16_t mid)
+{
+    return (struct cx_pdu){
+        .type = type,
+        .code = code,
+        .token_len = token_len,
+        .mid = mid,
         .observe = -1,
         .content_format = -1,
         .accept = -1,
@@ -197,6 +219,15 @@ dr_err_t cx_pdu_decode(const uint8_t *in, size_t len, struct cx_pdu *ret)
         .size2 = -1,
         .max_age = -1,
     };
+}
+
+dr_err_t cx_pdu_decode(const uint8_t *in, size_t len, struct cx_pdu *ret)
+{
+    dr_assert(ret != NULL && (in != NULL || len == 0));
+    struct dr_rd rd = dr_rd_of(in, len);
+    uint8_t head = dr_rd_u8(&rd);
+    uint8_t code = dr_rd_u8(&rd);
+    struct cx_pdu pdu = pdu_of((head >> 4) & 3, code, head & 15, dr_rd_u16(&rd));
 
     if (!dr_rd_ok(&rd) || head >> 6 != 1) {
         return DR_ERR_PROTO;
@@ -211,26 +242,24 @@ dr_err_t cx_pdu_decode(const uint8_t *in, size_t len, struct cx_pdu *ret)
         *ret = pdu;
         return DR_OK;
     }
-    if (pdu.token_len > CX_TOKEN_MAX) {
-        return DR_ERR_PROTO;
+    dr_err_t err = body_read(&rd, &pdu);
+    if (err != DR_ERR_PROTO) {
+        *ret = pdu;
     }
-    dr_rd_copy(&rd, pdu.token, pdu.token_len);
-    if (!dr_rd_ok(&rd)) {
-        return DR_ERR_PROTO;
+    return err;
+}
+
+dr_err_t cx_pdu_decode_frame(uint8_t code, uint8_t token_len, const uint8_t *rest, size_t len,
+                             struct cx_pdu *ret)
+{
+    dr_assert(ret != NULL && (rest != NULL || len == 0));
+    struct dr_rd rd = dr_rd_of(rest, len);
+    struct cx_pdu pdu = pdu_of(CX_NON, code, token_len, 0);
+
+    dr_err_t err = body_read(&rd, &pdu);
+    if (err != DR_ERR_PROTO) {
+        *ret = pdu;
     }
-    dr_err_t err = options_read(&rd, &pdu);
-    if (err == DR_ERR_PROTO) {
-        return err;
-    }
-    if (dr_rd_left(&rd) > 0) {
-        dr_rd_skip(&rd, 1);
-        if (dr_rd_left(&rd) == 0) {
-            return DR_ERR_PROTO; /* a marker and nothing behind it; spec: RFC7252#3 */
-        }
-        pdu.payload_len = dr_rd_left(&rd);
-        pdu.payload = dr_rd_rest(&rd).p;
-    }
-    *ret = pdu;
     return err;
 }
 

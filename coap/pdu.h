@@ -127,6 +127,13 @@ struct cx_pdu {
  */
 DR_CHECK dr_err_t cx_pdu_decode(const uint8_t *in, size_t len, struct cx_pdu *ret);
 
+/**
+ * The same for what a frame of a stream holds behind its code: token, options, payload. Its type is
+ * CX_NON, its message id 0. spec: RFC8323#3.2
+ */
+DR_CHECK dr_err_t cx_pdu_decode_frame(uint8_t code, uint8_t token_len, const uint8_t *rest,
+                                      size_t len, struct cx_pdu *ret);
+
 /** Type and message id of anything with four bytes and version 1; false otherwise. For RST to
  * malformed CONs. */
 bool cx_pdu_peek(const uint8_t *in, size_t len, uint8_t *ret_type, uint16_t *ret_mid);

@@ -92,6 +92,12 @@ static void size_learn(struct cx_mpeer *p, uint16_t size)
     p->flags = (uint16_t)((p->flags & ~CX_MPEER_SZX_MASK) | szx << CX_MPEER_SZX_SHIFT);
 }
 
+/* Bytes of the payload that go in one message. */
+static size_t tx_span(const struct cx_tx *tx)
+{
+    return tx->count != 0 ? (size_t)tx->count * tx->size : tx->size;
+}
+
 dr_err_t cx_transfer_begin(struct cx_tx *tx)
 {
     dr_assert(tx != NULL);
@@ -111,18 +117,22 @@ dr_err_t cx_transfer_begin(struct cx_tx *tx)
     if (call->n_opts > CX_OPTS_MAX - CX_OPTS_EXTRA) {
         return DR_ERR_TOO_LARGE;
     }
+    size_t room = cx_msg_room(tx->m, tx->w_peer);
     if (tx->own_blocks) {
-        return overhead + call->payload_len <= CX_MSG_MAX ? DR_OK : DR_ERR_TOO_LARGE;
+        return overhead + call->payload_len <= room ? DR_OK : DR_ERR_TOO_LARGE;
     }
     size_t part = call->payload_len < tx->size ? call->payload_len : tx->size;
-    while (overhead + part > CX_MSG_MAX) {
+    while (overhead + part > room) {
         if (tx->size == CX_BLOCK_SIZE_MIN) {
             return DR_ERR_TOO_LARGE;
         }
         tx->size = (uint16_t)(tx->size / 2);
         part = call->payload_len < tx->size ? call->payload_len : tx->size;
     }
-    tx->blocks = call->payload_len > tx->size;
+    if (tx->size == CX_BLOCK_SIZE_MAX) {
+        tx->count = cx_msg_bert(tx->m, tx->w_peer, overhead);
+    }
+    tx->blocks = call->payload_len > tx_span(tx);
     if (!numbers_suffice(call->payload_len, tx->size)) {
         return DR_ERR_TOO_LARGE;
     }
@@ -178,7 +188,9 @@ static void tag_add(const struct cx_tx *tx, struct message *msg)
 static void fill_next_block2(const struct cx_tx *tx, struct message *msg)
 {
     const struct cx_call *call = tx->call;
-    struct cx_block b = {.num = (uint32_t)(rx_len(&tx->rx) / tx->rx.size), .size = tx->rx.size};
+    struct cx_block b = {.num = (uint32_t)(rx_len(&tx->rx) / tx->rx.size),
+                         .size = tx->rx.size,
+                         .count = tx->rx.bert ? 1 : 0};
 
     opts_copy(msg, call, is_observe);
     msg->opts[msg->n++] = cx_opt_uint(CX_OPT_BLOCK2, cx_block_encode(&b), msg->block2);
@@ -196,8 +208,8 @@ static void fill_notification(const struct cx_tx *tx, struct message *msg)
     msg->payload = call->payload;
     msg->len = call->payload_len;
     if (tx->blocks) {
-        struct cx_block b = {.num = 0, .size = tx->size, .more = true};
-        msg->len = tx->size;
+        struct cx_block b = {.num = 0, .size = tx->size, .more = true, .count = tx->count};
+        msg->len = tx_span(tx);
         msg->opts[msg->n++] = cx_opt_uint(CX_OPT_BLOCK2, cx_block_encode(&b), msg->block2);
         msg->opts[msg->n++] = cx_opt_uint(CX_OPT_SIZE2, (uint32_t)call->payload_len, msg->size);
     }
@@ -210,10 +222,11 @@ static void fill_request(const struct cx_tx *tx, struct message *msg)
     msg->payload = call->payload;
     msg->len = call->payload_len;
     if (tx->blocks) {
-        struct cx_block b = {.num = (uint32_t)(tx->off / tx->size), .size = tx->size};
-        b.more = call->payload_len - tx->off > tx->size;
+        struct cx_block b = {
+            .num = (uint32_t)(tx->off / tx->size), .size = tx->size, .count = tx->count};
+        b.more = call->payload_len - tx->off > tx_span(tx);
         msg->payload = call->payload + tx->off;
-        msg->len = b.more ? tx->size : call->payload_len - tx->off;
+        msg->len = b.more ? tx_span(tx) : call->payload_len - tx->off;
         msg->opts[msg->n++] = cx_opt_uint(CX_OPT_BLOCK1, cx_block_encode(&b), msg->block1);
         if (tx->off == 0) {
             msg->opts[msg->n++] = cx_opt_uint(CX_OPT_SIZE1, (uint32_t)call->payload_len, msg->size);
@@ -268,11 +281,13 @@ static void etag_of(const struct cx_pdu *pdu, uint8_t *ret_len, uint8_t ret[8])
     }
 }
 
-dr_err_t cx_rx_begin(struct cx_msg *m, struct cx_rx *rx, const struct cx_pdu *pdu)
+dr_err_t cx_rx_begin(struct cx_msg *m, const struct cx_mpeer *p, struct cx_rx *rx,
+                     const struct cx_pdu *pdu)
 {
     dr_assert(m != NULL && rx != NULL && pdu != NULL && !rx->active);
     struct cx_block b;
-    if (cx_block_decode(pdu->block2, &b) != DR_OK || b.num != 0 || pdu->payload_len != b.size) {
+    if (cx_msg_block(p, pdu->block2, &b) != DR_OK || b.num != 0 || !b.more ||
+        !cx_block_holds(&b, pdu->payload_len)) {
         return DR_ERR_PROTO;
     }
     if (pdu->size2 > (int64_t)m->limits.body_max || pdu->payload_len > m->limits.body_max) {
@@ -284,6 +299,7 @@ dr_err_t cx_rx_begin(struct cx_msg *m, struct cx_rx *rx, const struct cx_pdu *pd
     rx->first = *pdu;
     rx->opts_len = pdu->opts_len;
     rx->size = b.size;
+    rx->bert = b.count != 0;
     etag_of(pdu, &rx->etag_len, rx->etag);
     dr_dynbuf_init(&rx->buf, m->limits.body_max + pdu->opts_len);
     dr_dynbuf_append(&rx->buf, pdu->opts, pdu->opts_len);
@@ -299,7 +315,7 @@ dr_err_t cx_rx_begin(struct cx_msg *m, struct cx_rx *rx, const struct cx_pdu *pd
 
 static void rx_start(struct cx_tx *tx, const struct cx_pdu *pdu)
 {
-    dr_err_t err = cx_rx_begin(tx->m, &tx->rx, pdu);
+    dr_err_t err = cx_rx_begin(tx->m, tx->w_peer, &tx->rx, pdu);
     if (err != DR_OK) {
         cx_tx_complete(tx, err, NULL);
         return;
@@ -350,13 +366,13 @@ static void rx_next(struct cx_tx *tx, const struct cx_pdu *pdu)
         cx_tx_complete(tx, DR_OK, pdu);
         return;
     }
-    dr_err_t err = cx_block_decode(pdu->block2, &b);
+    dr_err_t err = cx_msg_block(tx->w_peer, pdu->block2, &b);
     if (err == DR_ERR_NOT_FOUND) { /* the whole body after all */
         cx_tx_complete(tx, DR_OK, pdu);
         return;
     }
     if (err != DR_OK || cx_block_offset(&b) != rx_len(rx) ||
-        (b.more ? pdu->payload_len != b.size : pdu->payload_len > b.size)) {
+        !cx_block_holds(&b, pdu->payload_len)) {
         cx_tx_complete(tx, DR_ERR_PROTO, NULL);
         return;
     }
@@ -379,6 +395,7 @@ static void rx_next(struct cx_tx *tx, const struct cx_pdu *pdu)
         return;
     }
     rx->size = b.size < rx->size ? b.size : rx->size;
+    rx->bert = rx->bert && b.count != 0;
     if (!numbers_suffice(rx_len(rx), rx->size)) {
         cx_tx_complete(tx, DR_ERR_TOO_LARGE, NULL);
         return;
@@ -390,7 +407,7 @@ static void rx_next(struct cx_tx *tx, const struct cx_pdu *pdu)
 static void answered(struct cx_tx *tx, const struct cx_pdu *pdu)
 {
     struct cx_block b;
-    dr_err_t err = cx_block_decode(pdu->block2, &b);
+    dr_err_t err = cx_msg_block(tx->w_peer, pdu->block2, &b);
 
     if (tx->own_blocks || err == DR_ERR_NOT_FOUND || (err == DR_OK && !b.more && b.num == 0)) {
         cx_tx_complete(tx, DR_OK, pdu);
@@ -422,7 +439,7 @@ static uint16_t smaller_size(const struct cx_tx *tx, const struct cx_pdu *pdu)
     uint16_t now = tx->blocks ? tx->size : cx_block_size_floor(len);
     struct cx_block b;
 
-    if (cx_block_decode(pdu->block1, &b) == DR_OK) {
+    if (cx_msg_block(tx->w_peer, pdu->block1, &b) == DR_OK) {
         bool less = tx->blocks ? b.size < tx->size : b.size < len;
         return less ? b.size : 0; /* spec: RFC7959#2.9.3 */
     }
@@ -435,6 +452,10 @@ static uint16_t smaller_size(const struct cx_tx *tx, const struct cx_pdu *pdu)
 static void too_large(struct cx_tx *tx, const struct cx_pdu *pdu)
 {
     uint16_t size = smaller_size(tx, pdu);
+    if (tx->blocks && tx->count != 0 && size == 0) {
+        size = tx->size; /* one block at a time, perhaps */
+    }
+    tx->count = 0;
     if (size == 0 || tx->own_blocks) {
         cx_tx_complete(tx, DR_OK, pdu);
     } else {
@@ -446,9 +467,9 @@ static void too_large(struct cx_tx *tx, const struct cx_pdu *pdu)
 static void block1_next(struct cx_tx *tx, const struct cx_pdu *pdu)
 {
     size_t left = tx->call->payload_len - tx->off;
-    bool more = left > tx->size;
+    bool more = left > tx_span(tx);
     struct cx_block b;
-    bool has = cx_block_decode(pdu->block1, &b) == DR_OK;
+    bool has = cx_msg_block(tx->w_peer, pdu->block1, &b) == DR_OK;
     bool same = has && (b.num == tx->off / tx->size || cx_block_offset(&b) == tx->off);
 
     if (pdu->code == CX_INCOMPLETE && !tx->restarted) {
@@ -473,7 +494,8 @@ static void block1_next(struct cx_tx *tx, const struct cx_pdu *pdu)
         cx_tx_complete(tx, DR_ERR_PROTO, NULL);
         return;
     }
-    tx->off += tx->size;
+    tx->off += tx_span(tx);
+    tx->count = b.count != 0 ? tx->count : 0;
     if (b.size < tx->size) {
         tx->size = b.size; /* what was sent counts in the old size. spec: RFC7959#2.3 */
         size_learn(tx->w_peer, b.size);
@@ -511,9 +533,10 @@ static bool stale(const struct cx_tx *tx, const struct cx_pdu *pdu)
         return false;
     }
     if (tx->rx.active) {
-        return cx_block_decode(pdu->block2, &b) == DR_OK && cx_block_offset(&b) < rx_len(&tx->rx);
+        return cx_msg_block(tx->w_peer, pdu->block2, &b) == DR_OK &&
+               cx_block_offset(&b) < rx_len(&tx->rx);
     }
-    return tx->blocks && !tx->body_done && cx_block_decode(pdu->block1, &b) == DR_OK &&
+    return tx->blocks && !tx->body_done && cx_msg_block(tx->w_peer, pdu->block1, &b) == DR_OK &&
            cx_block_offset(&b) < tx->off;
 }
 
