@@ -32,14 +32,14 @@ static void note_epoch1(struct dtls_handshake *hs, const struct dtls_record *rec
 dr_err_t dtls_flight_collect(struct dtls_handshake *hs, uint64_t now_ms)
 {
     dr_assert(hs != NULL);
-    if (hs->raw.len == 0) {
-        return dr_dynbuf_err(&hs->raw);
+    if (hs->pipe.raw.len == 0) {
+        return dr_dynbuf_err(&hs->pipe.raw);
     }
     dr_dynbuf_reset(&hs->flight);
     hs->flight_off = 0;
     struct dtls_record rec;
     size_t off = 0;
-    while (dtls_record_next(hs->raw.p, hs->raw.len, &off, &rec)) {
+    while (dtls_record_next(hs->pipe.raw.p, hs->pipe.raw.len, &off, &rec)) {
         if (rec.epoch == 0) {
             uint64_t seq = rec.seq > hs->tx0_next ? rec.seq : hs->tx0_next;
             set_seq(rec.whole, seq);
@@ -51,8 +51,8 @@ dr_err_t dtls_flight_collect(struct dtls_handshake *hs, uint64_t now_ms)
         }
         dr_dynbuf_append(&hs->flight, rec.whole, rec.whole_len);
     }
-    bool whole = off == hs->raw.len;
-    dr_dynbuf_reset(&hs->raw);
+    bool whole = off == hs->pipe.raw.len;
+    dr_dynbuf_reset(&hs->pipe.raw);
     hs->tries_left = hs->tries_max;
     hs->timeout_ms = hs->first_timeout_ms;
     hs->sent_ms = now_ms;

@@ -118,17 +118,6 @@ bool dtls_hs_keys(struct dtls_handshake *hs, struct dtls_crypto *c)
 
 /* ---- the library's turn ---- */
 
-static dr_err_t ssl_error(const struct dtls_handshake *hs)
-{
-    int reason = ERR_GET_REASON(ERR_peek_error());
-
-    if (reason == SSL_AD_REASON_OFFSET + DTLS_ALERT_DECRYPT_ERROR ||
-        SSL_get_verify_result(hs->ssl) != X509_V_OK || reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
-        return DR_ERR_AUTH;
-    }
-    return reason >= SSL_AD_REASON_OFFSET ? DR_ERR_RESET : DR_ERR_PROTO;
-}
-
 static void hs_complete(struct dtls_handshake *hs, struct dtls_crypto *c, bool wrote)
 {
     hs->resumed = SSL_session_reused(hs->ssl) == 1;
@@ -149,21 +138,21 @@ static void hs_complete(struct dtls_handshake *hs, struct dtls_crypto *c, bool w
 static void ssl_run(struct dtls_handshake *hs, struct dtls_crypto *c, const uint8_t *record,
                     size_t len, uint64_t now_ms)
 {
-    hs->feed = record;
-    hs->feed_len = len;
+    hs->pipe.feed = record;
+    hs->pipe.feed_len = len;
     ERR_clear_error();
     int rc = SSL_do_handshake(hs->ssl);
     int why = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(hs->ssl, rc);
-    hs->feed = NULL;
-    hs->feed_len = 0;
-    bool wrote = hs->raw.len != 0;
+    hs->pipe.feed = NULL;
+    hs->pipe.feed_len = 0;
+    bool wrote = hs->pipe.raw.len != 0;
     dr_err_t err = dtls_flight_collect(hs, now_ms);
     if (err != DR_OK) {
         dtls_hs_fail(hs, err);
     } else if (rc == 1) {
         hs_complete(hs, c, wrote);
     } else if (why != SSL_ERROR_WANT_READ) {
-        dtls_hs_fail(hs, ssl_error(hs));
+        dtls_hs_fail(hs, dtls_ssl_error(hs->ssl));
     }
     ERR_clear_error();
 }
@@ -376,12 +365,12 @@ static dr_err_t hs_new(const struct dtls_handshake_config *config, bool psk, uin
     hs->tries_left = hs->tries_max;
     hs->deadline_ms = now_ms + hs->timeout_ms;
     hs->sent_ms = now_ms;
-    hs->id.name = hs->name;
-    hs->ticket_id.name = hs->ticket_name;
+    hs->claim.id.name = hs->claim.name;
+    hs->ticket.id.name = hs->ticket.name;
     dr_dynbuf_init(&hs->in, DTLS_HS_HELD_MAX);
     dr_dynbuf_init(&hs->early, EARLY_MAX);
     dr_dynbuf_init(&hs->leftover, DTLS_HS_HELD_MAX);
-    dr_dynbuf_init(&hs->raw, DTLS_HS_OUT_MAX);
+    dr_dynbuf_init(&hs->pipe.raw, DTLS_HS_OUT_MAX);
     dr_dynbuf_init(&hs->flight, DTLS_HS_OUT_MAX);
 
     hs->ssl = SSL_new(ctx);
@@ -392,7 +381,7 @@ static dr_err_t hs_new(const struct dtls_handshake_config *config, bool psk, uin
         ERR_clear_error();
         return DR_ERR_NOMEM;
     }
-    BIO_set_data(bio, hs);
+    BIO_set_data(bio, &hs->pipe);
     SSL_set_bio(hs->ssl, bio, bio);
     (void)SSL_set_mtu(hs->ssl, hs->mtu);
     X509_VERIFY_PARAM_set_time(SSL_get0_param(hs->ssl), (time_t)(hs->wall_ms / 1000));
@@ -427,8 +416,8 @@ dr_err_t dtls_handshake_server(const struct dtls_handshake_config *config, struc
         dtls_handshake_free(hs);
         return DR_ERR_NOMEM;
     }
-    hs->feed = rec.whole;
-    hs->feed_len = rec.whole_len;
+    hs->pipe.feed = rec.whole;
+    hs->pipe.feed_len = rec.whole_len;
     ERR_clear_error();
     int rc = DTLSv1_listen(hs->ssl, nobody);
     BIO_ADDR_free(nobody);
@@ -472,9 +461,9 @@ dr_err_t dtls_handshake_client(const struct dtls_handshake_config *config, struc
     }
     hs->heavy = !psk;
     if (psk) {
-        memcpy(hs->identity, config->psk_identity, id_len + 1);
-        memcpy(hs->psk, config->psk_key, config->psk_key_len);
-        hs->psk_len = config->psk_key_len;
+        memcpy(hs->claim.identity, config->psk_identity, id_len + 1);
+        memcpy(hs->claim.psk, config->psk_key, config->psk_key_len);
+        hs->claim.psk_len = config->psk_key_len;
     }
     if (config->session != NULL && config->session_len != 0) {
         err = client_resume(hs, config->session, config->session_len);
@@ -497,10 +486,10 @@ struct dtls_handshake *dtls_handshake_free(struct dtls_handshake *hs)
         dr_dynbuf_fini(&hs->in);
         dr_dynbuf_fini(&hs->early);
         dr_dynbuf_fini(&hs->leftover);
-        dr_dynbuf_fini(&hs->raw);
+        dr_dynbuf_fini(&hs->pipe.raw);
         dr_dynbuf_fini(&hs->flight);
         dtls_assoc_fini(&hs->assoc);
-        OPENSSL_free(hs->der);
+        dtls_claim_fini(&hs->claim);
         dr_wipe(hs, sizeof *hs);
         free(hs);
     }
@@ -514,15 +503,15 @@ void dtls_handshake_takeover(struct dtls_handshake *hs, struct dtls_assoc *ret,
     dr_assert(hs->assoc.suite != DTLS_SUITE_NONE);
     *ret = hs->assoc;
     dr_wipe(&hs->assoc, sizeof hs->assoc); /* the flight is the association's now */
-    if (hs->client && hs->id.kind == CX_ID_NONE) {
+    if (hs->client && hs->claim.id.kind == CX_ID_NONE) {
         X509 *leaf = SSL_get0_peer_certificate(hs->ssl);
         if (leaf != NULL) {
-            dtls_owner_cn(leaf, hs->name);
-            hs->id.kind = CX_ID_CERT;
+            dtls_claim_cn(leaf, hs->claim.name);
+            hs->claim.id.kind = CX_ID_CERT;
         }
     }
-    hs->id.name = hs->name;
-    *ret_id = hs->id;
+    hs->claim.id.name = hs->claim.name;
+    *ret_id = hs->claim.id;
     SSL_free(hs->ssl);
     hs->ssl = NULL;
 }

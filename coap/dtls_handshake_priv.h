@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 
 #include "base/buf.h"
+#include "coap/dtls_claim.h"
 #include "coap/dtls_handshake.h"
 #include "coap/dtls_security.h"
 
@@ -18,13 +19,6 @@
 #define DTLS_MSG_CLIENT_KEY_EXCHANGE 16
 #define DTLS_MSG_FINISHED            20
 #define DTLS_MSG_HEADER_LEN          12
-
-enum dtls_asked {
-    DTLS_ASKED_NOTHING, /* yet */
-    DTLS_ASKED_WAIT,    /* the question is out */
-    DTLS_ASKED_YES,
-    DTLS_ASKED_NO, /* unknown or refused */
-};
 
 struct dtls_handshake {
     SSL *ssl;                /* owned */
@@ -38,15 +32,13 @@ struct dtls_handshake {
     uint64_t wall_ms;
 
     /* in */
-    const uint8_t *feed; /* the one record that the next read takes; borrowed within a step */
-    size_t feed_len;
+    struct dtls_pipe pipe;     /* one record at a time */
     struct dr_dynbuf in;       /* whole records, not looked at yet */
     struct dr_dynbuf early;    /* records of epoch 1 that came before the keys */
     struct dr_dynbuf leftover; /* application records, and all behind the Finished */
     uint8_t client_random[32];
 
     /* out */
-    struct dr_dynbuf raw;    /* what the library wrote in this call */
     struct dr_dynbuf flight; /* records of the current flight */
     size_t flight_off;       /* sent up to here */
     uint64_t tx0_next;       /* next sequence number of epoch 0 */
@@ -65,23 +57,12 @@ struct dtls_handshake {
     struct dtls_assoc assoc;
 
     /* who */
-    enum dtls_asked asked;
-    struct cx_identity id;
-    char name[CX_IDENTITY_MAX + 1]; /* id.name */
-    char
-        identity[CX_IDENTITY_MAX + 1]; /* PSK identity that is claimed (server), or ours (client) */
-    uint8_t psk[CX_CRED_KEY_MAX];
-    size_t psk_len; /* 0 = unknown */
-    uint64_t tag;   /* of the anchor */
-    uint8_t *der;   /* leaf, owned */
-    size_t der_len;
-    struct cx_identity ticket_id; /* what the ticket says; name is ticket_name */
-    char ticket_name[CX_IDENTITY_MAX + 1];
+    struct dtls_claim claim;
+    struct dtls_stored ticket;
 };
 
 /* ---- dtls_hooks.c: what the library calls ---- */
 
-BIO_METHOD *dtls_bio_method_new(void);
 void dtls_hooks_install(SSL_CTX *ctx, bool client, bool psk);
 unsigned int dtls_timer_never(SSL *ssl, unsigned int us);
 
@@ -116,8 +97,6 @@ enum dtls_verdict dtls_owner_epoch0(struct dtls_handshake *hs, struct dtls_crypt
 enum dtls_verdict dtls_owner_finished(struct dtls_handshake *hs, struct dtls_crypto *c);
 /** What the owner's answer means, before the library goes on. */
 void dtls_owner_answered(struct dtls_handshake *hs, struct dtls_crypto *c);
-/** CN as UTF-8 without NUL inside; an empty string if there is none like that. */
-void dtls_owner_cn(X509 *cert, char out[CX_IDENTITY_MAX + 1]);
 
 /* ---- dtls_handshake.c ---- */
 

@@ -14,12 +14,17 @@
 #include "base/rand.h"
 #include "base/text.h"
 #include "coap/dtls_handshake_priv.h"
+#include "coap/tls_conn_priv.h"
 
 /* AEAD only, the cheap ones first: the server's order decides. spec: RFC7925#4.2, RFC7925#4.4 */
 #define PSK_SUITES "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384"
 #define CERT_SUITES                                                                                \
     "ECDHE-ECDSA-AES128-CCM8:ECDHE-ECDSA-AES128-CCM:ECDHE-ECDSA-AES128-GCM-SHA256:"                \
     "ECDHE-ECDSA-AES256-GCM-SHA384"
+/* Over TLS (RFC 8323 and Pelion clients); the order is the server's too. */
+#define TLS_PSK_SUITES "PSK-AES128-CCM8:PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384"
+#define TLS_CERT_SUITES                                                                            \
+    "ECDHE-ECDSA-AES128-CCM8:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
 #define TICKET_LIFETIME_S (7 * 86400)
 #define CHAIN_BYTES_MAX   16384
 #define CHAIN_DEPTH_MAX   4
@@ -33,8 +38,9 @@ struct anchor {
 struct cx_security {
     atomic_uint refs;
     bool client;
-    SSL_CTX *psk;  /* client: PSK suites; server: everything */
-    SSL_CTX *cert; /* client with a certificate */
+    SSL_CTX *psk;                /* client: PSK suites; server: everything */
+    SSL_CTX *cert;               /* client with a certificate */
+    SSL_CTX *tls_psk, *tls_cert; /* the same for TLS */
     BIO_METHOD *bio;
     uint8_t cookie_key[32];
     size_t n_anchors;
@@ -132,44 +138,85 @@ static bool ctx_use_tickets(SSL_CTX *ctx, const uint8_t key[48])
     return ok;
 }
 
-static dr_err_t ctx_new(const struct cx_security *s, const struct cx_security_config *config,
-                        const char *suites, bool psk, bool cert, SSL_CTX **ret,
-                        struct dr_errinfo *reterr)
+/* What a context is for. */
+struct ctx_kind {
+    SSL_CTX **ret; /* freed with the rest on error */
+    const char *suites;
+    bool psk, cert, stream;
+};
+
+/* Sessions by id, in one cache for all shards: Pelion clients ask for tickets but keep none. Only
+ * here may a client renegotiate: one whose clock was wrong does so at once. */
+static bool ctx_set_stream(const struct cx_security *s, SSL_CTX *ctx)
 {
-    SSL_CTX *ctx = SSL_CTX_new(s->client ? DTLS_client_method() : DTLS_server_method());
-    if (ctx == NULL) {
-        return DR_ERR_NOMEM;
-    }
-    *ret = ctx; /* freed with the rest on error */
+    uint64_t options = SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET;
+
+    options |= s->client ? SSL_OP_NO_RENEGOTIATION
+                         : SSL_OP_ALLOW_CLIENT_RENEGOTIATION |
+                               SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION;
+    SSL_CTX_set_options(ctx, options);
+    (void)SSL_CTX_set_session_cache_mode(ctx,
+                                         s->client ? SSL_SESS_CACHE_OFF : SSL_SESS_CACHE_SERVER);
+    (void)SSL_CTX_sess_set_cache_size(ctx, TLS_SESSIONS_MAX);
+    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+           /* what constrained clients take; a buffer is that large */
+           SSL_CTX_set_max_send_fragment(ctx, TLS_FRAGMENT_MAX) == 1;
+}
+
+static bool ctx_set_datagram(const struct cx_security *s, SSL_CTX *ctx,
+                             const struct cx_security_config *config)
+{
     bool tickets = s->client || !is_zero(config->ticket_key, sizeof config->ticket_key);
     uint64_t options = SSL_OP_NO_QUERY_MTU | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                        SSL_OP_CIPHER_SERVER_PREFERENCE;
     options |= s->client ? 0 : SSL_OP_COOKIE_EXCHANGE;
     options |= tickets ? 0 : SSL_OP_NO_TICKET;
     SSL_CTX_set_options(ctx, options);
+    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    return SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) == 1 &&
+           (s->client || !tickets || ctx_use_tickets(ctx, config->ticket_key));
+}
+
+static const SSL_METHOD *method_of(bool client, bool stream)
+{
+    if (stream) {
+        return client ? TLS_client_method() : TLS_server_method();
+    }
+    return client ? DTLS_client_method() : DTLS_server_method();
+}
+
+static dr_err_t ctx_new(const struct cx_security *s, const struct cx_security_config *config,
+                        const struct ctx_kind *kind, struct dr_errinfo *reterr)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method_of(s->client, kind->stream));
+    if (ctx == NULL) {
+        return DR_ERR_NOMEM;
+    }
+    *kind->ret = ctx;
     /* level 0: later versions of the library call CCM-8 weak */
     SSL_CTX_set_security_level(ctx, 0);
     long mode = SSL_MODE_RELEASE_BUFFERS | (s->client ? 0 : SSL_MODE_SEND_SERVERHELLO_TIME);
     SSL_CTX_set_mode(ctx, mode);
-    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_timeout(ctx, TICKET_LIFETIME_S);
     SSL_CTX_set_max_cert_list(ctx, CHAIN_BYTES_MAX);
     SSL_CTX_set_verify_depth(ctx, CHAIN_DEPTH_MAX);
     static const uint8_t context[] = "drover";
-    bool ok = SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) == 1 &&
-              SSL_CTX_set_max_proto_version(ctx, DTLS1_2_VERSION) == 1 &&
-              SSL_CTX_set_cipher_list(ctx, suites) == 1 &&
+    bool ok = SSL_CTX_set_cipher_list(ctx, kind->suites) == 1 &&
               SSL_CTX_set1_groups_list(ctx, "P-256") == 1 &&
-              SSL_CTX_set_session_id_context(ctx, context, sizeof context - 1) == 1;
-    if (ok && !s->client && tickets) {
-        ok = ctx_use_tickets(ctx, config->ticket_key);
-    }
+              SSL_CTX_set_session_id_context(ctx, context, sizeof context - 1) == 1 &&
+              (kind->stream ? ctx_set_stream(s, ctx) : ctx_set_datagram(s, ctx, config));
     if (!ok) {
         ERR_clear_error();
         return DR_ERR_UNSUPPORTED;
     }
-    dtls_hooks_install(ctx, s->client, psk);
-    if (!cert) {
+    if (kind->stream) {
+        tls_hooks_install(ctx, s->client, kind->psk);
+    } else {
+        dtls_hooks_install(ctx, s->client, kind->psk);
+    }
+    if (!kind->cert) {
         return DR_OK;
     }
     /* a server always wants a certificate with these suites; a client checks if it has anchors */
@@ -211,6 +258,8 @@ static struct cx_security *security_free(struct cx_security *s)
 {
     SSL_CTX_free(s->psk);
     SSL_CTX_free(s->cert);
+    SSL_CTX_free(s->tls_psk);
+    SSL_CTX_free(s->tls_cert);
     BIO_meth_free(s->bio);
     for (size_t i = 0; i < s->n_anchors; i++) {
         X509_free(s->anchors[i].cert);
@@ -219,6 +268,31 @@ static struct cx_security *security_free(struct cx_security *s)
     dr_wipe(s->cookie_key, sizeof s->cookie_key);
     OPENSSL_free(s);
     return NULL;
+}
+
+/* A client's two kinds of suites need a context each, since it has to say which it means. */
+static dr_err_t ctxs_new(struct cx_security *s, const struct cx_security_config *config,
+                         bool stream, struct dr_errinfo *reterr)
+{
+    bool cert = config->cert_pem != NULL;
+    struct ctx_kind psk = {.ret = stream ? &s->tls_psk : &s->psk,
+                           .suites = stream ? TLS_PSK_SUITES : PSK_SUITES,
+                           .psk = true,
+                           .stream = stream};
+    const struct ctx_kind with_cert = {.ret = stream ? &s->tls_cert : &s->cert,
+                                       .suites = stream ? TLS_CERT_SUITES : CERT_SUITES,
+                                       .cert = true,
+                                       .stream = stream};
+
+    if (!s->client && cert) {
+        psk.cert = true;
+        psk.suites = stream ? TLS_PSK_SUITES ":" TLS_CERT_SUITES : PSK_SUITES ":" CERT_SUITES;
+    }
+    dr_err_t err = ctx_new(s, config, &psk, reterr);
+    if (err == DR_OK && s->client && cert) {
+        err = ctx_new(s, config, &with_cert, reterr);
+    }
+    return err;
 }
 
 dr_err_t cx_security_new(const struct cx_security_config *config, struct cx_security **ret,
@@ -245,14 +319,8 @@ dr_err_t cx_security_new(const struct cx_security_config *config, struct cx_secu
     }
     s->bio = dtls_bio_method_new();
     dr_err_t err = s->bio == NULL ? DR_ERR_NOMEM : anchors_read(s, config, reterr);
-    if (err == DR_OK && s->client) {
-        err = ctx_new(s, config, PSK_SUITES, true, false, &s->psk, reterr);
-        if (err == DR_OK && cert) {
-            err = ctx_new(s, config, CERT_SUITES, false, true, &s->cert, reterr);
-        }
-    } else if (err == DR_OK) {
-        const char *suites = cert ? PSK_SUITES ":" CERT_SUITES : PSK_SUITES;
-        err = ctx_new(s, config, suites, true, cert, &s->psk, reterr);
+    for (int stream = 0; stream < 2 && err == DR_OK; stream++) {
+        err = ctxs_new(s, config, stream == 1, reterr);
     }
     if (err != DR_OK) {
         security_free(s);
@@ -293,6 +361,12 @@ SSL_CTX *dtls_security_ctx(const struct cx_security *s, bool psk)
 {
     dr_assert(s != NULL);
     return psk || !s->client ? s->psk : s->cert;
+}
+
+SSL_CTX *dtls_security_stream_ctx(const struct cx_security *s, bool psk)
+{
+    dr_assert(s != NULL);
+    return psk || !s->client ? s->tls_psk : s->tls_cert;
 }
 
 const BIO_METHOD *dtls_security_bio(const struct cx_security *s)

@@ -4,8 +4,9 @@
  * @brief Inside of struct cx_security (coap/engine.h): what the handshake needs of it.
  *
  * Layer: coap.  Threads: immutable once built, shared by all; the count of references is atomic.
- * Memory: one SSL_CTX (server) or two (client).  Limits: DTLS_ANCHORS_MAX.  Security: keys are
- * wiped with the last reference.  Spec: RFC7925#4, LWM2M-1.1-TRANSPORT#5.2.
+ * Memory: one SSL_CTX (server) or two (client), each for DTLS and for TLS.  Limits:
+ * DTLS_ANCHORS_MAX.  Security: keys are wiped with the last reference.  Spec: RFC7925#4,
+ * LWM2M-1.1-TRANSPORT#5.2.
  */
 #pragma once
 
@@ -22,6 +23,8 @@ const uint8_t *dtls_security_cookie_key(const struct cx_security *s);
 bool dtls_security_is_client(const struct cx_security *s);
 /** Context for handshakes; @p psk tells the client's two apart. NULL if there is none. */
 SSL_CTX *dtls_security_ctx(const struct cx_security *s, bool psk);
+/** The same for TLS. */
+SSL_CTX *dtls_security_stream_ctx(const struct cx_security *s, bool psk);
 /**
  * Tag of the trust anchor @p cert.
  * @retval DR_ERR_NOT_FOUND
@@ -31,5 +34,5 @@ DR_CHECK dr_err_t dtls_security_anchor(const struct cx_security *s, const X509 *
 /** Whether an anchor with this tag is still there (a ticket names the one of its first handshake).
  */
 bool dtls_security_has_tag(const struct cx_security *s, uint64_t tag);
-/** The record-wise BIO of the handshakes. */
+/** The record-wise BIO of handshakes and connections (struct dtls_pipe). */
 const BIO_METHOD *dtls_security_bio(const struct cx_security *s);

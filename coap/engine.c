@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "coap/conn.h"
 #include "coap/engine_priv.h"
 
 /* Batches read at one wake-up: about 1 ms of work, then other sockets and timers have their turn.
@@ -32,6 +33,10 @@ static const struct cx_limits limits_default = {
     .calls_per_peer_max = 64,
     .handshake_cpu_pct = 30,
     .nosec_idle_s = 86400,
+    .streams_max = 20000,
+    .streams_per_addr_max = 1000,
+    .stream_hello_s = 60,
+    .stream_idle_s = 86400,
 };
 
 static struct cx_peer *peer_of(struct cx_mpeer *m)
@@ -46,9 +51,12 @@ static uint8_t *out_begin(void *data, struct cx_mpeer *m, size_t max)
     struct cx_engine *e = data;
     struct cx_peer *p = peer_of(m);
 
-    dr_assert(max <= CX_MSG_MAX);
+    dr_assert(max <= CX_STREAM_MSG_MAX);
     if (p->state != CX_PEER_LIVE || e->closed) {
         return NULL;
+    }
+    if ((p->flags & CX_PEER_STREAM) != 0) {
+        return cx_conn_out_begin(cx_conn_of(e, p));
     }
     e->out = cx_sock_reserve(e->socks[p->flow.sock].sock);
     if (e->out == NULL) {
@@ -63,6 +71,10 @@ static void out_end(void *data, struct cx_mpeer *m, size_t len)
     struct cx_peer *p = peer_of(m);
     uint8_t *out = e->out;
 
+    if ((p->flags & CX_PEER_STREAM) != 0) {
+        cx_conn_out_end(cx_conn_of(e, p), len);
+        return;
+    }
     dr_assert(out != NULL);
     e->out = NULL;
     if (len == 0) {
@@ -75,6 +87,14 @@ static void out_end(void *data, struct cx_mpeer *m, size_t len)
         return;
     }
     cx_sock_commit(e->socks[p->flow.sock].sock, len, &p->flow);
+}
+
+static size_t room_for(void *data, const struct cx_mpeer *m)
+{
+    const struct cx_engine *e = data;
+    const struct cx_peer *p = DR_CONTAINER_OF(m, const struct cx_peer, msg);
+
+    return cx_conn_of(e, p)->room;
 }
 
 static void on_request(void *data, struct cx_mpeer *m, cx_exchange_t x, const struct cx_pdu *pdu)
@@ -131,6 +151,7 @@ static const struct cx_msg_ops msg_ops = {
     .room = on_room,
     .observed = on_observed,
     .random = random_bytes,
+    .room_for = room_for,
 };
 
 /* ---- peers ---- */
@@ -148,11 +169,25 @@ void cx_engine_end_peer(struct cx_engine *e, struct cx_peer *p, enum cx_gone why
     loop_again(e->loop);
 }
 
+/* Association or connection of a peer that is on its way out. */
+static void forget(struct cx_engine *e, struct cx_peer *p)
+{
+    if ((p->flags & CX_PEER_STREAM) == 0) {
+        cx_engine_dtls_forget(e, p);
+    } else if (p->assoc != 0) {
+        struct cx_conn *c = cx_conn_of(e, p);
+
+        c->peer = 0;
+        p->assoc = 0;
+        cx_conn_end(c);
+    }
+}
+
 void cx_engine_drop_peer(struct cx_engine *e, struct cx_peer *p)
 {
     dr_assert(p->state != CX_PEER_LIVE);
     cx_msg_peer_fini(e->msg, &p->msg, DR_ERR_GONE);
-    cx_engine_dtls_forget(e, p);
+    forget(e, p);
     cx_peer_free(&e->peers, p);
 }
 
@@ -176,7 +211,7 @@ static void reap(struct cx_engine *e)
                 e->config.ops->peer_gone(e->config.data, e, cx_peer_handle(&e->peers, p), p->user,
                                          p->why);
             }
-            cx_engine_dtls_forget(e, p);
+            forget(e, p);
             cx_peer_free(&e->peers, p);
         }
     }
@@ -187,15 +222,18 @@ static void check_idle(void *data, struct cx_peer *p)
     struct cx_engine *e = data;
     const struct cx_limits *l = &e->config.limits;
     uint32_t idle_s = (uint32_t)(e->now_ms / 1000) - p->last_s;
-    uint32_t limit_s = p->assoc != 0 ? l->assoc_idle_s : l->nosec_idle_s;
+    bool stream = (p->flags & CX_PEER_STREAM) != 0;
+    uint32_t limit_s = stream          ? l->stream_idle_s
+                       : p->assoc != 0 ? l->assoc_idle_s
+                                       : l->nosec_idle_s;
 
     if (p->state != CX_PEER_LIVE || (p->flags & CX_PEER_CLIENT) != 0) {
         return;
     }
-    if (p->assoc != 0 && idle_s > CX_STRANGER_S) {
+    if (!stream && p->assoc != 0 && idle_s > CX_STRANGER_S) {
         dtls_assoc_flight_drop(cx_assoc_of(e, p));
     }
-    if (p->assoc == 0 && p->user == 0 && limit_s > CX_STRANGER_S) {
+    if ((stream ? p->ident == NULL : p->assoc == 0) && p->user == 0 && limit_s > CX_STRANGER_S) {
         limit_s = CX_STRANGER_S;
     }
     if (limit_s > 0 && idle_s > limit_s && !cx_msg_peer_busy(&p->msg)) {
@@ -211,12 +249,14 @@ static void sweep(struct loop_timer *t)
     uint64_t shortest_s = CX_STRANGER_S;
 
     shortest_s = l->nosec_idle_s < shortest_s ? l->nosec_idle_s : shortest_s;
+    shortest_s = l->stream_idle_s < shortest_s ? l->stream_idle_s : shortest_s;
     if (l->assoc_idle_s > 0 && l->assoc_idle_s < shortest_s) {
         shortest_s = l->assoc_idle_s;
     }
     e->now_ms = loop_now_ms(e->loop);
     uint64_t count = (uint64_t)e->peers.slab.count * 4 * SWEEP_EVERY_MS / (shortest_s * 1000) + 1;
     cx_peers_sweep(&e->peers, (uint32_t)count, check_idle, e);
+    cx_conns_sweep(e);
 }
 
 /* ---- datagrams ---- */
@@ -308,8 +348,11 @@ void cx_engine_datagram(struct cx_engine *e, struct cx_endpoint *ep, struct cx_d
 }
 
 /* Handshakes may use all the time that the loop would sleep, and their share of the rest. */
-static void turn_begin(struct cx_engine *e)
+void cx_engine_turn_begin(struct cx_engine *e)
 {
+    dr_assert(e != NULL);
+    e->now_ms = loop_now_ms(e->loop);
+    e->in_turn = true;
     if (e->turn_ended_ns == 0) {
         return; /* this turn has begun already */
     }
@@ -406,9 +449,7 @@ static void socket_ready(struct loop_fd *w, uint32_t events)
     struct cx_endpoint *ep = DR_CONTAINER_OF(w, struct cx_endpoint, watch);
     struct cx_engine *e = ep->engine;
 
-    e->now_ms = loop_now_ms(e->loop);
-    e->in_turn = true;
-    turn_begin(e);
+    cx_engine_turn_begin(e);
     if ((events & LOOP_READ) != 0) {
         read_batches(e, ep);
     }
@@ -472,6 +513,7 @@ static void finish_close(struct cx_engine *e)
     for (unsigned i = 0; i < e->n_socks; i++) {
         loop_fd_close(&e->socks[i].watch);
     }
+    cx_conns_close(e);
     loop_idle_remove(&e->idle);
     loop_timer_stop(&e->sweep);
     dr_timer_cancel(loop_wheel(e->loop), &e->wake);
@@ -487,6 +529,9 @@ static void turn_end(struct loop_idle *h)
     pass_time(e);
     for (unsigned i = 0; i < e->n_socks; i++) {
         flush_socket(&e->socks[i]);
+    }
+    if (cx_conns_turn(e)) {
+        loop_again(e->loop);
     }
     if (e->closing) {
         finish_close(e);
@@ -513,6 +558,11 @@ static void fill_limits(struct cx_limits *l)
         l->calls_per_peer_max != 0 ? l->calls_per_peer_max : d->calls_per_peer_max;
     l->handshake_cpu_pct = l->handshake_cpu_pct != 0 ? l->handshake_cpu_pct : d->handshake_cpu_pct;
     l->nosec_idle_s = l->nosec_idle_s != 0 ? l->nosec_idle_s : d->nosec_idle_s;
+    l->streams_max = l->streams_max != 0 ? l->streams_max : d->streams_max;
+    l->streams_per_addr_max =
+        l->streams_per_addr_max != 0 ? l->streams_per_addr_max : d->streams_per_addr_max;
+    l->stream_hello_s = l->stream_hello_s != 0 ? l->stream_hello_s : d->stream_hello_s;
+    l->stream_idle_s = l->stream_idle_s != 0 ? l->stream_idle_s : d->stream_idle_s;
 }
 
 dr_err_t cx_engine_new(const struct cx_engine_config *config, struct cx_engine **ret)
@@ -539,6 +589,9 @@ dr_err_t cx_engine_new(const struct cx_engine_config *config, struct cx_engine *
         goto out;
     }
     err = cx_engine_dtls_init(e);
+    if (err == DR_OK) {
+        err = cx_conns_init(e);
+    }
     if (err != DR_OK) {
         goto out;
     }
@@ -566,6 +619,7 @@ void cx_engine_close(struct cx_engine *e, void (*done)(void *data), void *data)
         set_interest(&e->socks[i]);
     }
     cx_engine_dtls_cancel(e);
+    cx_conns_cancel(e);
     cx_msg_calls_end(e->msg, DR_ERR_CANCELED);
     loop_again(e->loop);
 }
@@ -577,7 +631,9 @@ void cx_engine_goodbye(struct cx_engine *e)
          i = dr_slab_next(&e->peers.slab, i)) {
         struct cx_peer *p = cx_peer_at(&e->peers, i);
 
-        if (p->state == CX_PEER_LIVE && p->assoc != 0) {
+        if (p->state == CX_PEER_LIVE && (p->flags & CX_PEER_STREAM) != 0) {
+            cx_conn_goodbye(cx_conn_of(e, p), true);
+        } else if (p->state == CX_PEER_LIVE && p->assoc != 0) {
             cx_engine_dtls_goodbye(e, p);
         }
     }
@@ -595,11 +651,12 @@ struct cx_engine *cx_engine_free(struct cx_engine *e)
             struct cx_peer *p = cx_peer_at(&e->peers, i);
 
             cx_msg_peer_fini(e->msg, &p->msg, DR_ERR_GONE);
-            cx_engine_dtls_forget(e, p);
+            forget(e, p);
         }
         cx_msg_expire(e->msg, e->now_ms);
     }
     e->msg = cx_msg_free(e->msg);
+    cx_conns_fini(e);
     cx_engine_dtls_fini(e);
     cx_peers_fini(&e->peers);
     for (unsigned i = 0; i < e->n_socks; i++) {
@@ -613,14 +670,14 @@ dr_err_t cx_engine_adopt(struct cx_engine *e, int fd, enum cx_proto proto)
 {
     dr_assert(e != NULL && fd >= 0);
     loop_assert_current(e->loop);
-    if (e->n_socks == CX_SOCKS_MAX) {
-        return DR_ERR_LIMIT;
-    }
-    if (proto == CX_PROTO_DTLS && e->crypto == NULL) {
+    if ((proto == CX_PROTO_DTLS || proto == CX_PROTO_TLS) && e->crypto == NULL) {
         return DR_ERR_INVAL;
     }
     if (proto == CX_PROTO_TCP || proto == CX_PROTO_TLS) {
-        return DR_ERR_UNSUPPORTED;
+        return cx_listener_adopt(e, fd, proto);
+    }
+    if (e->n_socks == CX_SOCKS_MAX) {
+        return DR_ERR_LIMIT;
     }
     struct cx_endpoint *ep = &e->socks[e->n_socks];
     *ep = (struct cx_endpoint){.engine = e, .proto = proto};
@@ -676,5 +733,6 @@ void cx_engine_stats(const struct cx_engine *e, struct cx_stats *ret)
     }
     ret->peers = e->peers.linked;
     ret->associations = e->assocs.count;
-    ret->half_open = e->halves.count;
+    ret->half_open = e->halves.count + e->conns_shaking;
+    ret->streams = e->conns.count - e->conns_ended;
 }

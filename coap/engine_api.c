@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "coap/conn.h"
 #include "coap/engine_priv.h"
 
 /* ---- requests ---- */
@@ -110,7 +111,11 @@ enum cx_proto cx_peer_proto(const struct cx_engine *e, cx_peer_t peer)
     dr_assert(e != NULL);
     const struct cx_peer *p = cx_peer_get(&e->peers, peer);
 
-    return p != NULL ? e->socks[p->flow.sock].proto : CX_PROTO_UDP;
+    if (p == NULL) {
+        return CX_PROTO_UDP;
+    }
+    return (p->flags & CX_PEER_STREAM) != 0 ? cx_conn_of(e, p)->proto
+                                            : e->socks[p->flow.sock].proto;
 }
 
 static void end_by_owner(struct cx_engine *e, cx_peer_t peer, bool goodbye)
@@ -123,11 +128,18 @@ static void end_by_owner(struct cx_engine *e, cx_peer_t peer, bool goodbye)
     if (p == NULL || p->state == CX_PEER_CLOSING) {
         return;
     }
+    bool stream = (p->flags & CX_PEER_STREAM) != 0;
+    if (p->state == CX_PEER_CONNECTING && stream) {
+        cx_conn_lose(cx_conn_of(e, p), CX_GONE_CLOSED, DR_ERR_CANCELED);
+        return;
+    }
     if (p->state == CX_PEER_CONNECTING) {
         cx_engine_dtls_cancel_peer(e, p);
         return;
     }
-    if (p->assoc != 0 && goodbye) {
+    if (stream && goodbye) {
+        cx_conn_goodbye(cx_conn_of(e, p), false);
+    } else if (p->assoc != 0 && goodbye) {
         cx_engine_dtls_goodbye(e, p);
     }
     cx_engine_end_peer(e, p, CX_GONE_CLOSED);
@@ -192,16 +204,19 @@ dr_err_t cx_connect(struct cx_engine *e, const struct cx_connect *c, cx_peer_t *
     dr_assert(e != NULL && c != NULL && c->cb != NULL && ret != NULL);
     loop_assert_current(e->loop);
     cx_engine_touch(e);
-    struct cx_endpoint *ep = endpoint_for(e, c);
+    bool stream = c->proto == CX_PROTO_TCP || c->proto == CX_PROTO_TLS;
+    struct cx_endpoint *ep = stream ? NULL : endpoint_for(e, c);
     struct cx_flow flow;
     struct cx_peer *p;
 
-    if (ep == NULL || e->closing) {
+    if (e->closing || (c->proto == CX_PROTO_TLS ? e->crypto == NULL : !stream && ep == NULL)) {
         return DR_ERR_INVAL;
     }
     e->now_ms = loop_now_ms(e->loop);
-    cx_flow_set(&flow, (uint8_t)(ep - e->socks), &c->remote, &c->local);
-    cx_sock_localize(ep->sock, &flow);
+    cx_flow_set(&flow, stream ? CX_CONN_SOCK : (uint8_t)(ep - e->socks), &c->remote, &c->local);
+    if (!stream) {
+        cx_sock_localize(ep->sock, &flow);
+    }
     struct cx_connecting *x = calloc(1, sizeof(*x));
     if (x == NULL) {
         return DR_ERR_NOMEM;
@@ -214,7 +229,9 @@ dr_err_t cx_connect(struct cx_engine *e, const struct cx_connect *c, cx_peer_t *
     p->flags = CX_PEER_CLIENT;
     cx_peer_t handle = cx_peer_handle(&e->peers, p);
     *x = (struct cx_connecting){.peer = handle, .cb = c->cb, .data = c->data};
-    err = c->proto == CX_PROTO_DTLS ? cx_engine_dtls_connect(e, c, p, x) : connect_plain(e, p, x);
+    err = stream                      ? cx_conn_dial(e, c, p, x)
+          : c->proto == CX_PROTO_DTLS ? cx_engine_dtls_connect(e, c, p, x)
+                                      : connect_plain(e, p, x);
     if (err != DR_OK) {
         cx_engine_drop_peer(e, p);
         free(x);

@@ -2,7 +2,7 @@
 /**
  * @file  coap/engine_priv.h
  * @brief Inside of the engine: what engine.c (datagrams, peers) and engine_dtls.c (handshakes,
- * records) share; handshakes have coap/half.h.
+ * records) share; handshakes have coap/half.h, connections coap/conn.h.
  *
  * Layer: coap.  Threads: the engine's loop, but for a struct cx_job in the pool.  Memory: one
  * struct cx_half (and OpenSSL's 75 KiB) a handshake.  Limits: CX_SOCKS_MAX, struct cx_limits.
@@ -23,6 +23,7 @@
 #include "coap/socket.h"
 
 #define CX_SOCKS_MAX      16
+#define CX_LISTENERS_MAX  4
 /** A handshake that is not through after that long is given up, whoever is waited for. */
 #define CX_HALF_OPEN_MS   60000u
 /** When there is no room for a new one, a handshake that has taken that long makes room. */
@@ -36,15 +37,19 @@
 /** Bytes of datagrams kept for a handshake whose step is in the pool. */
 #define CX_JOB_HELD_MAX   8192
 
-#define CX_PEER_CLIENT    1u /**< made by cx_connect: lives until its owner closes it */
-#define CX_PEER_NO_NOTIFY 2u /**< the other side closed: no close_notify */
-
 struct cx_endpoint {
     struct cx_engine *engine;
     struct cx_sock *sock;
     struct loop_fd watch;
     enum cx_proto proto;
     bool waits; /* for the socket to become writable */
+};
+
+struct cx_listener {
+    struct cx_engine *engine;
+    struct loop_fd watch;
+    enum cx_proto proto;
+    bool paused; /* until the next sweep */
 };
 
 /** Result of cx_connect on its way to the caller. */
@@ -71,6 +76,18 @@ struct cx_engine {
 
     struct cx_filter *filter; /* owned; NULL but in simulators and tests */
     uint8_t *out;             /* room reserved between out_begin and out_end */
+
+    /* connections, see coap/conn.h */
+    struct cx_listener listeners[CX_LISTENERS_MAX];
+    unsigned n_listeners;
+    struct dr_slab conns;
+    struct dr_list conns_young, conns_dirty;
+    struct dr_list conns_done; /* to be freed in the idle hook */
+    uint32_t conns_ended;      /* how many these are */
+    uint32_t conns_shaking;
+    struct dr_slab hosts; /* addresses that connections came from */
+    struct dr_table hosts_by_addr;
+    uint8_t *stream_in, *stream_plain, *stream_out; /* owned; once there are connections */
 
     struct loop_idle idle;
     struct dr_timer wake; /* for the message layer's deadline */
@@ -107,6 +124,8 @@ static inline void cx_engine_touch(struct cx_engine *e)
     }
 }
 
+/** An event: the time, and what handshakes may take of it. */
+void cx_engine_turn_begin(struct cx_engine *e);
 /** A peer of @p flow that is not found by it yet. */
 DR_CHECK dr_err_t cx_engine_new_peer(struct cx_engine *e, const struct cx_flow *flow,
                                      struct cx_peer **ret);

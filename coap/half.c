@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "coap/conn.h"
 
 /** One step of a handshake in the pool; for that time the handshake is its own. */
 struct cx_job {
@@ -476,6 +477,9 @@ void cx_psk_answer(struct cx_engine *e, uint64_t handle, const uint8_t *key, siz
     dr_assert(e != NULL);
     loop_assert_current(e->loop);
     cx_engine_touch(e);
+    if (cx_conn_psk_answer(e, handle, key, len, id)) {
+        return;
+    }
     struct cx_half *h = cx_half_get(e, handle);
 
     if (h == NULL || !h->asked || h->answered || h->job != NULL ||

@@ -88,10 +88,19 @@ dr_err_t cx_peer_link(struct cx_peers *t, struct cx_peer *p)
     return err;
 }
 
+void cx_peer_link_stream(struct cx_peers *t, struct cx_peer *p)
+{
+    dr_assert(t != NULL && p != NULL && p->state == CX_PEER_CONNECTING);
+    dr_assert((p->flags & CX_PEER_STREAM) != 0);
+    p->state = CX_PEER_LIVE;
+    t->linked++;
+}
+
 void cx_peer_unlink(struct cx_peers *t, struct cx_peer *p)
 {
     dr_assert(t != NULL && p != NULL && p->state == CX_PEER_LIVE);
-    bool found = dr_table_del(&t->by_flow, cx_flow_hash(t, &p->flow), p->index);
+    bool found = (p->flags & CX_PEER_STREAM) != 0 ||
+                 dr_table_del(&t->by_flow, cx_flow_hash(t, &p->flow), p->index);
 
     dr_assert(found);
     p->state = CX_PEER_CLOSING;

@@ -35,6 +35,9 @@ enum cx_peer_state {
     CX_PEER_CLOSING, /**< unlinked and mute, waits for peer_gone */
 };
 
+#define CX_PEER_CLIENT 1u /**< made by cx_connect: lives until its owner closes it */
+#define CX_PEER_STREAM 4u /**< a connection: never found by its flow */
+
 /** One peer; at most one live one has a flow. */
 struct cx_peer {
     uint32_t dying; /**< next of the engine's list of closing peers; the slab uses these 8 bytes of
@@ -46,7 +49,8 @@ struct cx_peer {
     struct cx_mpeer msg;
     uint64_t user;
     struct cx_ident *ident; /**< owned; NULL for NoSec */
-    uint32_t assoc;         /**< number of the association in the engine; 0 for NoSec */
+    uint32_t assoc;         /**< number of the association in the engine, 0 for NoSec; with
+                               CX_PEER_STREAM that of its connection */
     uint8_t state;          /**< enum cx_peer_state */
     uint8_t why;            /**< enum cx_gone, once closing */
     uint8_t flags;          /**< the engine's */
@@ -75,6 +79,8 @@ DR_CHECK dr_err_t cx_peer_new(struct cx_peers *t, const struct cx_flow *flow,
                               struct cx_ident *ident, struct cx_peer **ret);
 /** Let @p p be found by its flow, which no other live peer may have. @retval DR_ERR_NOMEM */
 DR_CHECK dr_err_t cx_peer_link(struct cx_peers *t, struct cx_peer *p);
+/** Make @p p, a stream, live. */
+void cx_peer_link_stream(struct cx_peers *t, struct cx_peer *p);
 /** Not found by flow any more; its handle stays good until cx_peer_free. */
 void cx_peer_unlink(struct cx_peers *t, struct cx_peer *p);
 /** Forget it; the handle is never made again (but after 2^31 uses of the item). */

@@ -28,13 +28,16 @@
 #include "coap/engine.h"
 
 /** Longest record on the wire: header, 2^14 bytes and what ciphers add. spec: RFC5246#6.2.3 */
-#define TLS_RECORD_MAX         (5 + 16384 + 2048)
+#define TLS_PLAIN_MAX          16384
+#define TLS_RECORD_MAX         (5 + TLS_PLAIN_MAX + 2048)
 /** Bytes that wait to be worked on. */
 #define TLS_IN_MAX             (4 * TLS_RECORD_MAX)
 /** Bytes of a flight, or of messages, that wait to be taken; the owner stops writing before. */
 #define TLS_OUT_MAX            (1u << 20)
 /** Messages of ours that wait for the end of a renegotiation: bytes. */
 #define TLS_HELD_MAX           65536
+/** Longest piece of a record that we send. */
+#define TLS_FRAGMENT_MAX       4096
 /** Renegotiations that a client may ask for in the life of a connection; then it gets a warning. */
 #define TLS_RENEGOTIATIONS_MAX 4
 /** Sessions kept for resumption by their ids, for all shards. */
@@ -81,12 +84,13 @@ bool tls_conn_is_heavy(const struct tls_conn *c);
 
 /**
  * UP: the plain bytes of the next application record.
- * @param cap  at least 16384
+ * @param cap  at least TLS_PLAIN_MAX
  * @retval DR_ERR_AGAIN   none there; the state may have changed to CLOSED or FAILED
  */
 DR_CHECK dr_err_t tls_conn_read(struct tls_conn *c, uint8_t *buf, size_t cap, size_t *ret_len);
 /**
- * UP: @p len bytes (1..16384) as one record of the output; during a renegotiation they wait.
+ * UP: @p len bytes as records of the output, one if it is at most TLS_FRAGMENT_MAX; during a
+ * renegotiation they wait.
  * @retval DR_ERR_NOSPACE  TLS_OUT_MAX, TLS_HELD_MAX
  * @retval DR_ERR_INTERNAL, DR_ERR_GONE  the connection has failed or is closed
  */
@@ -105,9 +109,11 @@ void tls_conn_cert(const struct tls_conn *c, uint64_t *ret_tag, const char **ret
 /** @param err DR_OK: accepted as @p id (copied), else refused with an alert. */
 void tls_conn_answer_cert(struct tls_conn *c, dr_err_t err, const struct cx_identity *id);
 
-/** Once, when UP for the first time: who the peer is (name borrowed until the next call of
- * anything), and what only the handshake needed is freed. */
-void tls_conn_settle(struct tls_conn *c, struct cx_identity *ret_id);
+/** UP, before tls_conn_settle: who the peer is; borrowed until then. Client role with PSK: kind
+ * CX_ID_NONE, since the server proved nothing but the key. */
+const struct cx_identity *tls_conn_who(const struct tls_conn *c);
+/** Once, when UP: what only the handshake needed is freed. */
+void tls_conn_settle(struct tls_conn *c);
 
 /** UP: whether ALPN agreed on "coap". */
 bool tls_conn_has_alpn(const struct tls_conn *c);

@@ -235,26 +235,72 @@ struct cx_connect rig_connect_args(struct rig *r, unsigned host, const char *ide
         .data = r};
 }
 
-cx_peer_t rig_connect_start(struct rig *r, unsigned host, const char *identity)
+cx_peer_t rig_connect_with(struct rig *r, const struct cx_connect *c)
 {
-    struct cx_connect c = rig_connect_args(r, host, identity);
     cx_peer_t peer = 0;
 
-    ck_assert_int_eq(cx_connect(r->client.engine, &c, &peer), DR_OK);
+    ck_assert_int_eq(cx_connect(r->client.engine, c, &peer), DR_OK);
     ck_assert_uint_ne(peer, 0);
     return peer;
 }
 
-cx_peer_t rig_connect(struct rig *r, unsigned host, const char *identity)
+cx_peer_t rig_connect_start(struct rig *r, unsigned host, const char *identity)
+{
+    struct cx_connect c = rig_connect_args(r, host, identity);
+
+    return rig_connect_with(r, &c);
+}
+
+static cx_peer_t connected(struct rig *r, const struct cx_connect *c)
 {
     unsigned before = r->connects;
-    cx_peer_t peer = rig_connect_start(r, host, identity);
+    cx_peer_t peer = rig_connect_with(r, c);
 
     ck_assert_uint_eq(r->connects, before); /* later, never inside */
     RIG_UNTIL(r, r->connects == before + 1);
     ck_assert_int_eq(r->connect_err, DR_OK);
     ck_assert_uint_eq(r->connected_peer, peer);
     return peer;
+}
+
+cx_peer_t rig_connect(struct rig *r, unsigned host, const char *identity)
+{
+    struct cx_connect c = rig_connect_args(r, host, identity);
+
+    return connected(r, &c);
+}
+
+void rig_listen(struct rig *r)
+{
+    const enum cx_proto protos[] = {CX_PROTO_TCP, CX_PROTO_TLS};
+
+    for (unsigned i = 0; i < 2; i++) {
+        union cx_addr *addr = i == 0 ? &r->tcp : &r->tls;
+        int fd;
+
+        *addr = (union cx_addr){
+            .in4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+        ck_assert_int_eq(cx_listeners_open(addr, 1, &fd), DR_OK);
+        ck_assert_int_eq(cx_engine_adopt(r->server.engine, fd, protos[i]), DR_OK);
+    }
+}
+
+struct cx_connect rig_stream_args(struct rig *r, unsigned host, const char *identity,
+                                  enum cx_framing framing)
+{
+    struct cx_connect c = rig_connect_args(r, host, identity);
+
+    c.proto = identity != NULL ? CX_PROTO_TLS : CX_PROTO_TCP;
+    c.remote = identity != NULL ? r->tls : r->tcp;
+    c.framing = framing;
+    return c;
+}
+
+cx_peer_t rig_stream(struct rig *r, unsigned host, const char *identity, enum cx_framing framing)
+{
+    struct cx_connect c = rig_stream_args(r, host, identity, framing);
+
+    return connected(r, &c);
 }
 
 static void call_done(struct cx_call *call, dr_err_t err, const struct cx_pdu *answer)

@@ -62,6 +62,7 @@ struct rig {
     struct loop_timer tick;
     struct rig_side server, client;
     union cx_addr plain, secure; /* of the server */
+    union cx_addr tcp, tls;      /* the same for streams, after rig_listen */
     cx_exchange_t later;
     unsigned connects;
     dr_err_t connect_err;
@@ -97,6 +98,15 @@ cx_peer_t rig_connect_start(struct rig *r, unsigned host, const char *identity);
 /** As it would be done by rig_connect_start, for changes; identity RIG_CERT is a certificate. */
 struct cx_connect rig_connect_args(struct rig *r, unsigned host, const char *identity);
 #define RIG_CERT "certificate"
+/** Let the server listen for streams. */
+void rig_listen(struct rig *r);
+/** As rig_connect_args, for a stream. */
+struct cx_connect rig_stream_args(struct rig *r, unsigned host, const char *identity,
+                                  enum cx_framing framing);
+/** As rig_connect, for a stream. */
+cx_peer_t rig_stream(struct rig *r, unsigned host, const char *identity, enum cx_framing framing);
+/** Begin what @p c says. */
+cx_peer_t rig_connect_with(struct rig *r, const struct cx_connect *c);
 /** The same, and wait; asserts that it works. */
 cx_peer_t rig_connect(struct rig *r, unsigned host, const char *identity);
 
