@@ -19,31 +19,41 @@ void cl_sha256(const void *data, size_t len, uint8_t ret[CL_HASH_LEN])
 
 cl_err_t cl_sha256_flash(uint32_t addr, uint32_t len, uint8_t ret[CL_HASH_LEN])
 {
-    mbedtls_sha256_context ctx;
-    uint8_t buf[256];
-    cl_err_t err = CL_OK;
+    return cl_sha256_parts(NULL, 0, addr, len, NULL, 0, ret);
+}
 
-    mbedtls_sha256_init(&ctx);
-    if (mbedtls_sha256_starts_ret(&ctx, 0) != 0) {
-        err = CL_ERR_IO;
-    }
-    while (err == CL_OK && len > 0) {
+static bool hash_flash(mbedtls_sha256_context *ctx, uint32_t addr, uint32_t len)
+{
+    uint8_t buf[256];
+
+    while (len > 0) {
         uint32_t n = len < sizeof buf ? len : (uint32_t)sizeof buf;
-        if (!hal_flash_read(addr, buf, n) || mbedtls_sha256_update_ret(&ctx, buf, n) != 0) {
-            err = CL_ERR_IO;
+        if (!hal_flash_read(addr, buf, n) || mbedtls_sha256_update_ret(ctx, buf, n) != 0) {
+            return false;
         }
         addr += n;
         len -= n;
     }
+    return true;
+}
+
+cl_err_t cl_sha256_parts(const void *head, size_t head_len, uint32_t addr, uint32_t len,
+                         const void *tail, size_t tail_len, uint8_t ret[CL_HASH_LEN])
+{
+    mbedtls_sha256_context ctx;
     uint8_t out[CL_HASH_LEN];
-    if (err == CL_OK && mbedtls_sha256_finish_ret(&ctx, out) != 0) {
-        err = CL_ERR_IO;
-    }
-    if (err == CL_OK) {
+
+    mbedtls_sha256_init(&ctx);
+    bool ok = mbedtls_sha256_starts_ret(&ctx, 0) == 0 &&
+              (head_len == 0 || mbedtls_sha256_update_ret(&ctx, head, head_len) == 0) &&
+              hash_flash(&ctx, addr, len) &&
+              (tail_len == 0 || mbedtls_sha256_update_ret(&ctx, tail, tail_len) == 0) &&
+              mbedtls_sha256_finish_ret(&ctx, out) == 0;
+    mbedtls_sha256_free(&ctx);
+    if (ok) {
         memcpy(ret, out, sizeof out);
     }
-    mbedtls_sha256_free(&ctx);
-    return err;
+    return ok ? CL_OK : CL_ERR_IO;
 }
 
 bool cl_verify_es256(const struct cl_trust *trust, const uint8_t hash[CL_HASH_LEN],

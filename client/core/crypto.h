@@ -27,6 +27,10 @@ void cl_sha256(const void *data, size_t len, uint8_t ret[CL_HASH_LEN]);
 /** SHA-256 of flash from @p addr. @retval CL_ERR_IO  a read failed */
 CL_CHECK cl_err_t cl_sha256_flash(uint32_t addr, uint32_t len, uint8_t ret[CL_HASH_LEN]);
 
+/** SHA-256 of @p head, then flash, then @p tail. @retval CL_ERR_IO  a read failed */
+CL_CHECK cl_err_t cl_sha256_parts(const void *head, size_t head_len, uint32_t addr, uint32_t len,
+                                  const void *tail, size_t tail_len, uint8_t ret[CL_HASH_LEN]);
+
 /** cl_trust.verify with trust->pub: the raw signature r || s over a SHA-256 value. */
 bool cl_verify_es256(const struct cl_trust *trust, const uint8_t hash[CL_HASH_LEN],
                      const uint8_t sig[CL_SIG_LEN]);

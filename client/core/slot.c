@@ -157,18 +157,35 @@ static cl_err_t slot_erase(const struct cl_layout *lay, int slot, uint32_t image
     return CL_OK;
 }
 
+/* Is it an image for this device, now? Decides before anything is erased. */
+static cl_err_t header_check(struct cl_install *inst, const struct cl_trust *trust, uint32_t floor,
+                             uint32_t running)
+{
+    struct cl_header h;
+    cl_err_t err = cl_header_check(inst->lay, trust, inst->raw, &h);
+
+    if (err != CL_OK) {
+        return err;
+    }
+    bool downgrade = (h.flags & CL_HEADER_DOWNGRADE) != 0;
+    if ((inst->want_len != 0 && CL_HEADER_LEN + h.body_len != inst->want_len) ||
+        (inst->want_version != 0 && h.version != inst->want_version && !downgrade)) {
+        return CL_ERR_REFUSED;
+    }
+    if ((h.counter < floor && CL_RULE(CL_RULE_FLOOR)) || (h.version <= running && !downgrade)) {
+        return CL_ERR_OLD;
+    }
+    inst->header = h;
+    return CL_OK;
+}
+
 static cl_err_t header_take(struct cl_install *inst, const struct cl_trust *trust, uint32_t floor,
                             uint32_t running)
 {
-    cl_err_t err = cl_header_check(inst->lay, trust, inst->raw, &inst->header);
-
-    if (err == CL_OK && inst->header.counter < floor && CL_RULE(CL_RULE_FLOOR)) {
-        err = CL_ERR_OLD;
+    if (!CL_RULE(CL_RULE_BEFORE_ERASE) && slot_erase(inst->lay, inst->slot, 0) != CL_OK) {
+        return CL_ERR_IO;
     }
-    if (err == CL_OK && inst->header.version <= running &&
-        (inst->header.flags & CL_HEADER_DOWNGRADE) == 0) {
-        err = CL_ERR_OLD;
-    }
+    cl_err_t err = header_check(inst, trust, floor, running);
     if (err == CL_OK) {
         err = slot_erase(inst->lay, inst->slot, CL_HEADER_LEN + inst->header.body_len);
     }
@@ -180,6 +197,38 @@ static cl_err_t header_take(struct cl_install *inst, const struct cl_trust *trus
         }
     }
     return err;
+}
+
+cl_err_t cl_install_resume(struct cl_install *inst, const struct cl_trust *trust, uint32_t floor,
+                           uint32_t running, const uint8_t raw[CL_HEADER_LEN], uint32_t done)
+{
+    uint8_t there[CL_HEADER_LEN];
+    uint32_t base = slot_addr(inst->lay, inst->slot);
+
+    memcpy(inst->raw, raw, CL_HEADER_LEN);
+    cl_err_t err = header_check(inst, trust, floor, running);
+    if (err != CL_OK) {
+        return err;
+    }
+    uint32_t whole = CL_HEADER_LEN + inst->header.body_len;
+    if (done < inst->lay->sector || done % inst->lay->sector != 0 || done > whole ||
+        done < CL_HEADER_LEN) {
+        return CL_ERR_INVAL;
+    }
+    if (!hal_flash_read(base, there, sizeof there)) {
+        return CL_ERR_IO;
+    }
+    if (!cl_blank(there, sizeof there)) {
+        return CL_ERR_STATE;
+    }
+    for (uint32_t at = done; at < whole && CL_RULE(CL_RULE_RESUME_ERASE); at += inst->lay->sector) {
+        if (!hal_flash_erase(base + at)) {
+            return CL_ERR_IO;
+        }
+    }
+    inst->done = done;
+    inst->erased = true;
+    return CL_OK;
 }
 
 cl_err_t cl_install_write(struct cl_install *inst, const struct cl_trust *trust, uint32_t floor,
@@ -231,11 +280,28 @@ cl_err_t cl_install_write(struct cl_install *inst, const struct cl_trust *trust,
     return CL_OK;
 }
 
+static bool is_whole(const struct cl_install *inst)
+{
+    return inst->erased && inst->done == CL_HEADER_LEN + inst->header.body_len;
+}
+
+cl_err_t cl_install_digest(const struct cl_install *inst, uint8_t ret[CL_HASH_LEN])
+{
+    uint32_t fill = inst->done % HAL_FLASH_UNIT;
+
+    if (!is_whole(inst)) {
+        return CL_ERR_STATE;
+    }
+    return cl_sha256_parts(inst->raw, CL_HEADER_LEN,
+                           slot_addr(inst->lay, inst->slot) + CL_HEADER_LEN,
+                           inst->header.body_len - fill, inst->unit, fill, ret);
+}
+
 cl_err_t cl_install_finish(struct cl_install *inst)
 {
     uint32_t fill = inst->done % HAL_FLASH_UNIT, base = slot_addr(inst->lay, inst->slot);
 
-    if (!inst->erased || inst->done != CL_HEADER_LEN + inst->header.body_len) {
+    if (!is_whole(inst)) {
         return CL_ERR_STATE;
     }
     inst->erased = false; /* once */

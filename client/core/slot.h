@@ -80,10 +80,26 @@ struct cl_install {
     uint8_t raw[CL_HEADER_LEN];
     uint8_t unit[HAL_FLASH_UNIT]; /**< bytes that do not fill a unit yet */
     struct cl_header header;
+    uint32_t want_len;     /**< 0, or what header and body must come to */
+    uint32_t want_version; /**< 0, or what the header must say, unless CL_HEADER_DOWNGRADE */
 };
 
-/** Begin to receive an image for @p slot, which must not be the running one. Writes nothing yet. */
+/**
+ * Begin to receive an image for @p slot, which must not be the running one. Writes nothing yet.
+ * want_len and want_version may be set behind it.
+ */
 void cl_install_begin(struct cl_install *inst, const struct cl_layout *lay, int slot);
+/**
+ * Go on with an image whose first @p done bytes are in flash, perhaps with torn ones behind them:
+ * all from there on is erased again. Behind cl_install_begin().
+ * @param raw   its header, checked as if it came anew
+ * @param done  a multiple of the sector
+ * @retval CL_ERR_STATE  the header of the slot was begun: nothing can go on there
+ * @retval CL_ERR_INVAL, CL_ERR_AUTH, CL_ERR_OLD, CL_ERR_REFUSED, CL_ERR_IO  as cl_install_write()
+ */
+CL_CHECK cl_err_t cl_install_resume(struct cl_install *inst, const struct cl_trust *trust,
+                                    uint32_t floor, uint32_t running,
+                                    const uint8_t raw[CL_HEADER_LEN], uint32_t done);
 /**
  * The next bytes. Once the header is whole it is checked against @p trust, and only then is the
  * slot erased: a forged image destroys nothing.
@@ -91,10 +107,14 @@ void cl_install_begin(struct cl_install *inst, const struct cl_layout *lay, int 
  * @param running  version that it must exceed, unless signed with CL_HEADER_DOWNGRADE
  * @retval CL_ERR_OLD   counter or version too low
  * @retval CL_ERR_SPACE more bytes than the header says
+ * @retval CL_ERR_REFUSED  not of want_len or want_version
  * @retval CL_ERR_INVAL, CL_ERR_AUTH, CL_ERR_IO  as cl_header_check(), or flash failed
  */
 CL_CHECK cl_err_t cl_install_write(struct cl_install *inst, const struct cl_trust *trust,
                                    uint32_t floor, uint32_t running, const void *data, size_t len);
+/** SHA-256 of all bytes, header and body, once they are there. @retval CL_ERR_STATE  they are not
+ */
+CL_CHECK cl_err_t cl_install_digest(const struct cl_install *inst, uint8_t ret[CL_HASH_LEN]);
 /**
  * All bytes are there: check the body, write the header. The slot is valid afterwards, not yet
  * asked for.

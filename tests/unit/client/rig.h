@@ -12,11 +12,13 @@
 #include "client/core/kvs.h"
 #include "client/ports/posix/nor.h"
 
+#ifndef RIG_SECTOR
 /* a sector of exactly one header: a torn erasure cannot spoil the body and spare the header */
 #define RIG_SECTOR    512
 #define RIG_SLOT      4096
-#define RIG_FLASH     (2 * RIG_SLOT + 2 * 8192)
 #define RIG_IMAGE_MAX 2048
+#endif
+#define RIG_FLASH (2 * RIG_SLOT + 2 * 8192)
 
 struct rig {
     uint8_t mem[RIG_FLASH];
