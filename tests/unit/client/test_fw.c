@@ -930,6 +930,8 @@ int main(void)
     tcase_add_test(tc, package_is_pulled);
     tc = add_case(suite, "rules");
     tcase_set_timeout(tc, 600);
-    tcase_add_loop_test(tc, each_rule_is_needed, 0, sizeof mutants / sizeof *mutants);
+    if (RIG_SECTOR == 512) { /* every single write is cut there */
+        tcase_add_loop_test(tc, each_rule_is_needed, 0, sizeof mutants / sizeof *mutants);
+    }
     return run_suite(suite);
 }
