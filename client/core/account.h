@@ -25,7 +25,7 @@ enum cl_mode { CL_MODE_PSK = 0, CL_MODE_CERT = 2, CL_MODE_NONE = 3, CL_MODE_EST 
 /** An instance of object 0. */
 struct cl_account {
     bool there;
-    bool bootstrap;
+    bool written;  /**< by a bootstrap server; to be stored */
     uint16_t inst; /**< id of the instance */
     uint8_t mode;  /**< enum cl_mode */
     uint16_t ssid; /**< 0 for a bootstrap account */
@@ -49,17 +49,27 @@ struct cl_accounts {
     struct cl_account account[CL_ACCOUNTS_MAX];
     struct cl_server server;
     struct cl_kvs *kvs; /**< or NULL */
+    uint32_t origin;    /**< tells one configured bootstrap account from another */
     uint8_t generation; /**< of the stored set */
 };
 
 /** Nothing there yet. */
 void cl_accounts_init(struct cl_accounts *a, struct cl_kvs *kvs);
-/** @retval CL_ERR_NOENT  nothing is stored  @retval CL_ERR_INVAL  what is stored is damaged */
+/**
+ * Read what an earlier bootstrap stored. The bootstrap account of the configuration is in place: a
+ * set that came from another one is of another owner and removed.
+ * @retval CL_ERR_NOENT  nothing (of this owner) is stored
+ * @retval CL_ERR_INVAL  what is stored is damaged
+ */
 CL_CHECK cl_err_t cl_accounts_load(struct cl_accounts *a);
-/** Store the server account and object 1 in place of the stored set; cut anywhere, the old set
- * stays. */
+/** Store what was written in place of the stored set; cut anywhere, one of the two is there. */
 CL_CHECK cl_err_t cl_accounts_save(struct cl_accounts *a);
+/** Remove the stored set. */
+CL_CHECK cl_err_t cl_accounts_forget(struct cl_accounts *a);
+/** Clear all in memory. */
 void cl_accounts_wipe(struct cl_accounts *a);
+/** Overwrite secrets so that no compiler leaves it out. */
+void cl_wipe(void *p, size_t len);
 
 enum cl_scheme { CL_COAP, CL_COAPS, CL_COAP_TCP, CL_COAPS_TCP };
 

@@ -63,7 +63,9 @@ struct cl_call {
     uint8_t token[CL_TOKEN_MAX];
     uint16_t mid;
     uint8_t tries;
-    bool active, acked, ending;
+    bool active; /**< on one of the engine's lists */
+    bool queued; /**< to be sent as soon as no other one waits for its acknowledgement */
+    bool acked;
     uint64_t due_ms;
     uint32_t wait_ms;
     uint32_t num; /**< block of the body being sent or of the answer being asked for */
@@ -83,6 +85,8 @@ struct cl_coap_ops {
     /** The confirmable message that cl_coap_answer() sent is over. @param err CL_OK,
      * CL_ERR_TIMEOUT, CL_ERR_REFUSED */
     void (*delivered)(void *ctx, cl_err_t err);
+    /** RFC 8323: the peer releases or aborts the connection. */
+    void (*released)(void *ctx);
 };
 
 struct cl_dup {
@@ -96,7 +100,6 @@ struct cl_dup {
 struct cl_coap {
     const struct cl_coap_ops *ops;
     void *ctx;
-    struct cl_evq *evq;
     bool stream; /**< RFC 8323: no message ids, no repetition */
     uint16_t mid;
     uint16_t block; /**< largest block that the peer takes */
@@ -107,6 +110,7 @@ struct cl_coap {
     /* the confirmable message of the server side in flight */
     uint8_t con[CL_MSG_MAX];
     size_t con_len; /**< 0 = none */
+    bool con_done;  /**< in a stream: delivered with the next step */
     uint16_t con_mid;
     uint8_t con_tries;
     uint64_t con_due_ms;
@@ -116,6 +120,8 @@ struct cl_coap {
 /** @param stream  RFC 8323 frames instead of datagrams */
 void cl_coap_init(struct cl_coap *co, const struct cl_coap_ops *ops, void *ctx, bool stream,
                   uint64_t now_ms);
+/** RFC 8323: our first message, as soon as the connection stands. Nothing for datagrams. */
+void cl_coap_hello(struct cl_coap *co);
 /** A message came. */
 void cl_coap_input(struct cl_coap *co, const uint8_t *msg, size_t len, uint64_t now_ms);
 /** Repetitions, timeouts and done callbacks. @return time of the next one, or CL_NEVER */

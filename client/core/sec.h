@@ -17,6 +17,7 @@
 #include <mbedtls/x509_crt.h>
 
 #include "client/core/account.h"
+#include "client/core/evq.h"
 #include "client/core/msg.h"
 
 enum cl_sec_state { CL_SEC_CLOSED, CL_SEC_SHAKING, CL_SEC_OPEN, CL_SEC_FAILED };
@@ -34,8 +35,9 @@ struct cl_sec {
     enum cl_sec_state state;
     enum cl_sec_why why;
     bool tls, tcp, records; /**< records: one datagram-form message in each TLS record */
-    bool setup, time_checked;
+    bool setup, shaken;     /**< shaken: a record of the server was seen in this handshake */
     uint64_t now_ms, began_ms;
+    int tls_error;           /**< Mbed TLS's number behind the failure, 0 = none */
     uint64_t int_ms, fin_ms; /**< timer of the handshake, 0 = not running */
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config conf;
@@ -43,7 +45,8 @@ struct cl_sec {
     mbedtls_pk_context key;
     uint8_t in[CL_MSG_MAX + 8]; /**< bytes of a stream that are no whole frame yet */
     size_t in_len;
-    uint8_t out[2 * CL_MSG_MAX]; /**< bytes that TCP did not take yet */
+    uint8_t
+        out[2 * CL_MSG_MAX]; /**< messages that TCP did not take yet, each behind its u16 length */
     size_t out_len;
 };
 
