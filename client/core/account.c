@@ -2,6 +2,7 @@
 #include "client/core/account.h"
 
 #include "client/core/crypto.h"
+#include "client/core/its.h"
 
 /*
  * In the store: one key with {format 1, generation, number of chunks, origin u32} and the chunks of
@@ -10,7 +11,7 @@
  * their fields, numbers of fixed width (little endian), bytes behind their u16 length.
  */
 
-#define KEY_BASE   UINT64_C(0x6163636f00000000)
+#define KEY_BASE   (CL_KEY_OWN | UINT64_C(0x6163636f00000000))
 #define KEY_HEAD   (KEY_BASE | 0xffff)
 #define CHUNKS_MAX 8
 

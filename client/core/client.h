@@ -22,8 +22,12 @@
 
 #define CL_ENDPOINT_MAX 64
 #define CL_LOCATION_MAX 128
+#define CL_QUERY_MAX    256
 #define CL_BODY_IN_MAX  4096
 #define CL_BODY_OUT_MAX 3072
+
+/** The version that Pelion's servers are told (mccv). */
+#define CL_PELION_VERSION "4.13.2"
 
 enum cl_state {
     CL_IDLE,
@@ -52,20 +56,22 @@ struct cl_config {
     char endpoint[CL_ENDPOINT_MAX + 1];
     uint32_t lifetime_s;
     bool pelion;      /**< Pelion's parameters, names and values in requests of ours */
+    bool records;     /**< over TLS: a datagram-form message in each record instead of RFC 8323 */
     const char *type; /**< of the endpoint (et), or NULL */
 };
 
-/** A body that comes in blocks. */
+/** A body of the server that comes in blocks. */
 struct cl_inbody {
     uint8_t buf[CL_BODY_IN_MAX];
-    size_t len;
-    uint32_t hash; /**< of method, path and token */
+    size_t len;    /**< bytes so far: the next block must begin there */
+    uint32_t hash; /**< of method and path */
     bool open;
 };
 
 /** An execute or write whose answer comes later. */
 struct cl_later {
-    bool open, done;
+    bool open; /**< a request waits */
+    bool done; /**< its result is known */
     cl_err_t err;
     uint8_t token[CL_TOKEN_MAX], token_len;
     uint8_t code; /**< of success */
@@ -76,34 +82,43 @@ struct cl_client {
     struct cl_hooks hooks;
     struct cl_evq evq;
     struct cl_objects objects;
+    struct cl_obj security_obj, server_obj;
     struct cl_coap coap;
     struct cl_sec sec;
     struct cl_accounts accounts;
     struct cl_observers observers;
     enum cl_state state;
-    bool bootstrapping; /**< the association is with the bootstrap server */
-    bool finished, must_bootstrap, must_update;
-    bool stop_wanted;
-    uint8_t failures; /**< in a row */
+    bool bootstrapping;  /**< the association is with the bootstrap server */
+    bool finished;       /**< the bootstrap server said so */
+    bool must_bootstrap; /**< before the next registration */
+    bool must_update, must_register;
+    bool list_changed, stop_wanted;
+    uint8_t failures;  /**< in a row */
+    int16_t notifying; /**< observer whose notification is in flight, -1 = none, -2 = an answer */
     char location[CL_LOCATION_MAX];
     char device_id[CL_LOCATION_MAX];
-    char query[CL_QUERIES_MAX][CL_URI_MAX];
+    char query[CL_QUERIES_MAX][CL_QUERY_MAX];
     struct cl_call call; /**< bootstrap request, register, update, de-register, one at a time */
+    void (*enrolling)(struct cl_client *cl, cl_err_t err);
     struct cl_inbody in;
     struct cl_later later;
+    uint8_t etag[4];
     uint8_t out[CL_BODY_OUT_MAX];  /**< answers */
-    uint8_t list[CL_BODY_OUT_MAX]; /**< our own registration */
+    uint8_t list[CL_BODY_OUT_MAX]; /**< body of our own request */
 };
 
 /** @param kvs  where accounts are kept, or NULL; borrowed. Objects may be added until cl_start().
  */
 CL_CHECK cl_err_t cl_init(struct cl_client *cl, const struct cl_config *config,
                           const struct cl_hooks *hooks, struct cl_kvs *kvs);
-/** The built-in objects 0, 1; then register, or bootstrap when there is no server account. */
+/**
+ * Register, or bootstrap first when there is no server account.
+ * @retval CL_ERR_NOENT  no account at all
+ */
 CL_CHECK cl_err_t cl_start(struct cl_client *cl);
 /** Do what is due. @return absolute time of the next call at the latest, or CL_NEVER */
 uint64_t cl_step(struct cl_client *cl, uint64_t now_ms);
-/** De-register and close; cl->state is CL_STOPPED afterwards. */
+/** De-register and close: go on with cl_step() until cl->state is CL_STOPPED. */
 void cl_stop(struct cl_client *cl);
 /** Wipes all keys. */
 void cl_fini(struct cl_client *cl);

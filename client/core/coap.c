@@ -23,13 +23,19 @@ static size_t encode(const struct cl_coap *co, const struct cl_msg *m, uint8_t *
     return co->stream ? cl_frame_write(m, buf, cap) : cl_msg_write(m, buf, cap);
 }
 
+static void bytes_send(struct cl_coap *co, const uint8_t *msg, size_t len)
+{
+    co->sent_ms = co->now_ms;
+    co->ops->send(co->ctx, msg, len);
+}
+
 static void transmit(struct cl_coap *co, const struct cl_msg *m)
 {
     uint8_t buf[CL_MSG_MAX];
     size_t len = encode(co, m, buf, sizeof buf);
 
     if (len > 0) {
-        co->ops->send(co->ctx, buf, len);
+        bytes_send(co, buf, len);
     }
 }
 
@@ -192,7 +198,7 @@ static bool call_send(struct cl_coap *co, struct cl_call *call)
     if (len == 0) {
         return false;
     }
-    co->ops->send(co->ctx, buf, len);
+    bytes_send(co, buf, len);
     return true;
 }
 
@@ -434,7 +440,7 @@ static void request_answer(struct cl_coap *co, const struct cl_msg *req, struct 
         request_answer(co, req, answer, dup);
         return;
     }
-    co->ops->send(co->ctx, buf, len);
+    bytes_send(co, buf, len);
     if (dup != NULL && len <= CL_DUP_STORED) {
         dup->len = (uint16_t)len;
         memcpy(dup->answer, buf, len);
@@ -452,7 +458,7 @@ static void request_input(struct cl_coap *co, const struct cl_msg *m)
     if (!co->stream) {
         dup = dup_find(co, m);
         if (dup != NULL && dup->len > 0) {
-            co->ops->send(co->ctx, dup->answer, dup->len);
+            bytes_send(co, dup->answer, dup->len);
             return;
         }
         if (dup != NULL && m->code != CL_GET && m->code != CL_FETCH) {
@@ -493,7 +499,7 @@ cl_err_t cl_coap_answer(struct cl_coap *co, struct cl_msg *m, bool con)
     if (len == 0) {
         return CL_ERR_SPACE;
     }
-    co->ops->send(co->ctx, buf, len);
+    bytes_send(co, buf, len);
     if (con) {
         memcpy(co->con, buf, len);
         co->con_len = len;
@@ -555,6 +561,17 @@ void cl_coap_hello(struct cl_coap *co)
     }
 }
 
+void cl_coap_ping(struct cl_coap *co)
+{
+    struct cl_msg m;
+
+    cl_msg_init(&m);
+    m.type = CL_CON;
+    m.code = co->stream ? SIGNAL_PING : CL_EMPTY;
+    m.mid = co->mid++;
+    transmit(co, &m);
+}
+
 void cl_coap_input(struct cl_coap *co, const uint8_t *msg, size_t len, uint64_t now_ms)
 {
     struct cl_msg m;
@@ -609,7 +626,7 @@ static void con_step(struct cl_coap *co)
     co->con_tries++;
     co->con_wait_ms *= 2;
     co->con_due_ms = co->now_ms + co->con_wait_ms;
-    co->ops->send(co->ctx, co->con, co->con_len);
+    bytes_send(co, co->con, co->con_len);
 }
 
 /* True: the list changed. */

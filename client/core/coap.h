@@ -106,7 +106,7 @@ struct cl_coap {
     struct cl_dup dup[CL_DUPS_MAX];
     uint8_t dup_next;
     struct cl_call *calls, *ended;
-    uint64_t now_ms;
+    uint64_t now_ms, sent_ms; /**< sent_ms: anything at all */
     /* the confirmable message of the server side in flight */
     uint8_t con[CL_MSG_MAX];
     size_t con_len; /**< 0 = none */
@@ -122,6 +122,8 @@ void cl_coap_init(struct cl_coap *co, const struct cl_coap_ops *ops, void *ctx, 
                   uint64_t now_ms);
 /** RFC 8323: our first message, as soon as the connection stands. Nothing for datagrams. */
 void cl_coap_hello(struct cl_coap *co);
+/** Something that makes the server answer: keeps a connection alive. */
+void cl_coap_ping(struct cl_coap *co);
 /** A message came. */
 void cl_coap_input(struct cl_coap *co, const uint8_t *msg, size_t len, uint64_t now_ms);
 /** Repetitions, timeouts and done callbacks. @return time of the next one, or CL_NEVER */

@@ -34,12 +34,12 @@ void cl_cancel(struct cl_evq *q, cl_event_cb *cb, const void *ctx)
 }
 
 /* The one that runs first; with @p limit only those posted before it. */
-static struct cl_event *first(struct cl_evq *q, bool limited, uint32_t limit)
+static const struct cl_event *first(const struct cl_evq *q, bool limited, uint32_t limit)
 {
-    struct cl_event *best = NULL;
+    const struct cl_event *best = NULL;
 
     for (size_t i = 0; i < CL_EVENTS_MAX; i++) {
-        struct cl_event *e = &q->event[i];
+        const struct cl_event *e = &q->event[i];
         if (e->cb == NULL || (limited && !cl_later(limit, e->order))) {
             continue;
         }
@@ -51,20 +51,26 @@ static struct cl_event *first(struct cl_evq *q, bool limited, uint32_t limit)
     return best;
 }
 
+uint64_t cl_evq_next(const struct cl_evq *q)
+{
+    const struct cl_event *next = first(q, false, 0);
+
+    return next != NULL ? next->at_ms : CL_NEVER;
+}
+
 uint64_t cl_evq_run(struct cl_evq *q, uint64_t now_ms)
 {
     uint32_t limit = q->order;
 
     q->now_ms = now_ms;
     for (;;) {
-        struct cl_event *e = first(q, true, limit);
+        const struct cl_event *e = first(q, true, limit);
         if (e == NULL || e->at_ms > now_ms) {
             break;
         }
         struct cl_event run = *e;
-        e->cb = NULL;
+        q->event[e - q->event].cb = NULL;
         run.cb(run.ctx);
     }
-    struct cl_event *next = first(q, false, 0);
-    return next != NULL ? next->at_ms : CL_NEVER;
+    return cl_evq_next(q);
 }

@@ -38,3 +38,5 @@ void cl_cancel(struct cl_evq *q, cl_event_cb *cb, const void *ctx);
 /** Run what is due, each event once; events posted meanwhile wait for the next turn. @return time
  * of the next one, or CL_NEVER */
 uint64_t cl_evq_run(struct cl_evq *q, uint64_t now_ms);
+/** Time of the next one, or CL_NEVER. */
+uint64_t cl_evq_next(const struct cl_evq *q);
