@@ -32,10 +32,26 @@ static void on_signal(int signum)
     asked_to_stop = 1;
 }
 
+/*
+ * The id as the server's REST interface writes it. A Drover server puts the number alone, up to 16
+ * hex digits, into a plain LwM2M location: its last five are the low bits, before them the time.
+ */
+static void device_id_print(const char *id)
+{
+    size_t n = strlen(id);
+
+    if (n > 5 && n <= 16 && strspn(id, "0123456789abcdef") == n) {
+        printf("%0*d%.*s%015d%s\n", (int)(17 - n), 0, (int)(n - 5), id, 0, id + n - 5);
+    } else {
+        printf("%s\n", id);
+    }
+}
+
 static void on_registered(struct cl_client *cl, const char *device_id)
 {
     (void)cl;
-    printf("Client registered\nDevice Id: %s\n", device_id);
+    printf("Client registered\nDevice Id: ");
+    device_id_print(device_id);
     fflush(stdout);
 }
 
