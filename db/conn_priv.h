@@ -24,6 +24,8 @@
 #define CONN_DYNAMIC_MAX 64
 #define CONN_SQL_MAX     16384
 
+struct db_seal;
+
 /** struct db_reader is this and nothing else. */
 struct db_reader {
     sqlite3 *h; /**< owned */
@@ -37,6 +39,7 @@ struct db_reader {
         sqlite3_stmt *st;
     } dynamic[CONN_DYNAMIC_MAX];
     unsigned dynamic_next;
+    const struct db_seal *seal; /**< borrowed; NULL = secrets are stored plain */
 };
 
 enum conn_mode { CONN_CREATE, CONN_WRITE, CONN_READ };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "db/db_priv.h"
+#include "db/seal_priv.h"
 #include "db/vfs_shim.h"
 
 #define WRITER_CACHE_KIB 16384
@@ -49,6 +50,10 @@ static struct db *db_new(const struct db_config *config)
     }
     db->config = *config;
     db->config.dir = NULL;
+    if (config->seal != NULL) {
+        db->seal = *config->seal;
+        db->config.seal = &db->seal;
+    }
     set_defaults(&db->config);
     db->lock_fd = -1;
     db->dir = strdup(config->dir);
@@ -169,6 +174,10 @@ static dr_err_t open_writer(struct db *db, struct dr_errinfo *reterr)
     }
     if (err == DR_OK && pages != 0) {
         err = start_journal(db, reterr);
+    }
+    if (err == DR_OK && db->config.seal != NULL) {
+        db->w.conn.seal = db->config.seal;
+        err = seal_begin(&db->w.conn, reterr);
     }
     return err;
 }

@@ -28,6 +28,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/loop.h"
+#include "db/seal.h"
 
 struct db;
 /** The connection of the store thread, inside a transaction; valid during a run function only. */
@@ -61,8 +62,9 @@ struct db_config {
     uint64_t log_reset_bytes; /**< the log begins anew when it is larger (64 MiB) */
     uint64_t log_wait_bytes; /**< the writer waits for the checkpoint when it is larger (512 MiB) */
     uint32_t fsync_delay_ms; /**< added to each sync; benches and tests (0) */
-    const char *vfs;         /**< name of a registered VFS; tests (NULL = SQLite's own) */
-    bool read_only;          /**< open an existing database for reading; db_submit() refuses */
+    const struct db_seal *seal; /**< functions that seal secrets; copied (NULL = stored plain) */
+    const char *vfs;            /**< name of a registered VFS; tests (NULL = SQLite's own) */
+    bool read_only;             /**< open an existing database for reading; db_submit() refuses */
 };
 
 /**
@@ -70,6 +72,7 @@ struct db_config {
  * @param config  read during the call only
  * @param reterr  may be NULL
  * @retval DR_ERR_VERSION   made by a newer program
+ * @retval DR_ERR_CRYPTO    sealed under another master key
  * @retval DR_ERR_CORRUPT   not a database, or damaged
  * @retval DR_ERR_IN_USE    another process has it open for writing
  * @retval DR_ERR_READONLY  folder or file cannot be written

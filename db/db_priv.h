@@ -55,8 +55,9 @@ struct db_queue {
 
 struct db {
     struct db_config config;
-    char *path; /**< owned */
-    char *dir;  /**< owned */
+    struct db_seal seal; /**< copy; used when config.seal is set */
+    char *path;          /**< owned */
+    char *dir;           /**< owned */
     int lock_fd;
 
     /* Writing: lanes under wr_lock. */

@@ -170,6 +170,55 @@ static const struct field manifest_fields[] = {
     {.name = "updated_at", .column = "updated_at", .kind = FILTER_TIME},
 };
 
+#define NOW_MS "(CAST(strftime('%s', 'now') AS INTEGER) * 1000)"
+
+static const struct field trusted_fields[] = {
+    {.name = "id", .column = "id", .kind = FILTER_ID},
+    {.name = "name", .column = "name", .kind = FILTER_TEXT},
+    {.name = "description", .column = "description", .kind = FILTER_TEXT},
+    {.name = "service", .column = "service", .kind = FILTER_TEXT},
+    {.name = "status", .column = "status", .kind = FILTER_TEXT},
+    {.name = "subject", .column = "subject", .kind = FILTER_TEXT},
+    {.name = "issuer", .column = "issuer", .kind = FILTER_TEXT},
+    {.name = "certificate_fingerprint", .column = "fingerprint", .kind = FILTER_TEXT},
+    {.name = "owner", .column = "owner", .kind = FILTER_ID},
+    {.name = "owner_id", .column = "owner", .kind = FILTER_ID},
+    {.name = "expire", .column = "not_after", .kind = FILTER_TIME},
+    {.name = "validity", .column = "not_after", .kind = FILTER_TIME},
+    {.name = "valid",
+     .column = "(not_before <= " NOW_MS " AND not_after > " NOW_MS ")",
+     .kind = FILTER_BOOL},
+    {.name = "enrollment_mode", .column = "enrollment_mode", .kind = FILTER_BOOL},
+    {.name = "device_execution_mode", .column = "execution_mode", .kind = FILTER_INT},
+    {.name = "created_at", .column = "id", .kind = FILTER_IDTIME},
+    {.name = "updated_at", .column = "updated_at", .kind = FILTER_TIME},
+};
+
+static const struct field cert_enrollment_fields[] = {
+    {.name = "id", .column = "id", .kind = FILTER_ID},
+    {.name = "device_id", .column = "device", .kind = FILTER_ID},
+    {.name = "certificate_name", .column = "certificate_name", .kind = FILTER_TEXT},
+    {.name = "enroll_status", .column = "status", .kind = FILTER_TEXT},
+    {.name = "enroll_result", .column = "result", .kind = FILTER_TEXT},
+    {.name = "created_at", .column = "id", .kind = FILTER_IDTIME},
+    {.name = "updated_at", .column = "updated_at", .kind = FILTER_TIME},
+};
+
+static const struct field enrollment_fields[] = {
+    {.name = "id", .column = "id", .kind = FILTER_ID},
+    {.name = "enrollment_identity", .column = "identity", .kind = FILTER_TEXT},
+    {.name = "enrolled_device_id", .column = "device", .kind = FILTER_ID},
+    {.name = "claimed_at", .column = "claimed_at", .kind = FILTER_TIME},
+    {.name = "created_at", .column = "id", .kind = FILTER_IDTIME},
+};
+
+static const struct field denial_fields[] = {
+    {.name = "id", .column = "id", .kind = FILTER_ID},
+    {.name = "endpoint_name", .column = "endpoint_name", .kind = FILTER_TEXT},
+    {.name = "trusted_certificate_id", .column = "trusted_cert", .kind = FILTER_ID},
+    {.name = "created_at", .column = "id", .kind = FILTER_IDTIME},
+};
+
 static const struct list lists[] = {
     [DB_LIST_DEVICE] = {"device", "INDEXED BY device_account", device_fields,
                         DR_ARRAY_LEN(device_fields), true},
@@ -184,6 +233,15 @@ static const struct list lists[] = {
                         DR_ARRAY_LEN(upload_fields), false},
     [DB_LIST_MANIFEST] = {"firmware_manifest", "INDEXED BY firmware_manifest_account",
                           manifest_fields, DR_ARRAY_LEN(manifest_fields), false},
+    [DB_LIST_TRUSTED] = {"trusted_cert", "INDEXED BY trusted_cert_account", trusted_fields,
+                         DR_ARRAY_LEN(trusted_fields), false},
+    [DB_LIST_CERT_ENROLLMENT] = {"cert_enrollment", "INDEXED BY cert_enrollment_account",
+                                 cert_enrollment_fields, DR_ARRAY_LEN(cert_enrollment_fields),
+                                 false},
+    [DB_LIST_ENROLLMENT] = {"enrollment", "INDEXED BY enrollment_account", enrollment_fields,
+                            DR_ARRAY_LEN(enrollment_fields), false},
+    [DB_LIST_DENIAL] = {"enrollment_denial", "INDEXED BY enrollment_denial_account", denial_fields,
+                        DR_ARRAY_LEN(denial_fields), false},
 };
 
 /* ---- reading conditions ---- */

@@ -103,6 +103,7 @@ dr_err_t db_readers_start(struct db *db)
         if (err != DR_OK) {
             return err;
         }
+        db->readers[i].seal = db->config.seal;
         struct thread_arg *arg = malloc(sizeof(*arg));
         if (arg == NULL) {
             return DR_ERR_NOMEM;

@@ -14,6 +14,7 @@
 
 #include "db/bootstrap_schema.h"
 #include "db/campaign_schema.h"
+#include "db/cert_schema.h"
 #include "db/db_priv.h"
 #include "db/firmware_schema.h"
 
@@ -216,7 +217,8 @@ static const char step4[] = DB_BOOTSTRAP_SCHEMA;
 /* Observations that a Pelion client makes by itself. */
 static const char step_standing[] =
     "ALTER TABLE registration ADD COLUMN standing BLOB NOT NULL DEFAULT x'';";
-static const char *const steps[] = {step1, step2, step3, step4, step_standing};
+static const char step_certs[] = DB_CERT_SCHEMA;
+static const char *const steps[] = {step1, step2, step3, step4, step_standing, step_certs};
 
 #define SCHEMA_VERSION ((int64_t)DR_ARRAY_LEN(steps))
 
