@@ -88,10 +88,7 @@ dr_err_t dtls_claim_chain(struct dtls_claim *c, SSL *ssl, const struct cx_securi
             return DR_ERR_AUTH;
         }
     } else {
-        STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
-        int n = chain == NULL ? 0 : sk_X509_num(chain);
-        dr_err_t err =
-            n == 0 ? DR_ERR_AUTH : dtls_security_anchor(sec, sk_X509_value(chain, n - 1), &c->tag);
+        dr_err_t err = dtls_security_peer_tag(sec, ssl, &c->tag);
         if (err != DR_OK) {
             return DR_ERR_AUTH;
         }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "coap/dtls_security.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "base/clock.h"
 #include "base/rand.h"
 #include "base/text.h"
 #include "coap/dtls_handshake_priv.h"
@@ -45,6 +47,8 @@ struct cx_security {
     uint8_t cookie_key[32];
     size_t n_anchors;
     struct anchor *anchors;
+    bool has_trust;
+    struct cx_trust trust;
 };
 
 static bool is_zero(const uint8_t *p, size_t len)
@@ -118,6 +122,79 @@ static dr_err_t ctx_use_anchors(const struct cx_security *s, SSL_CTX *ctx)
     }
     /* an anchor may be an intermediate authority */
     return X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1 ? DR_OK : DR_ERR_NOMEM;
+}
+
+/* ---- trust that is asked ---- */
+
+/* The tag of a connection, found by the verify callback, is freed with its SSL. */
+static void tag_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+    (void)parent;
+    (void)ad;
+    (void)idx;
+    (void)argl;
+    (void)argp;
+    OPENSSL_free(ptr);
+}
+
+/* The library hands out such a number once in a process. */
+static int tag_slot;
+
+static void tag_slot_make(void)
+{
+    tag_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, tag_free);
+}
+
+static int tag_index(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, tag_slot_make);
+    return tag_slot;
+}
+
+static dr_err_t trust_ask(const struct cx_security *s, STACK_OF(X509) * sent, int64_t wall_ms,
+                          uint64_t *ret_tag)
+{
+    struct dr_bytes chain[CHAIN_DEPTH_MAX + 2] = {0};
+    uint8_t *ders[CHAIN_DEPTH_MAX + 2] = {0};
+    int n = sent == NULL ? 0 : sk_X509_num(sent);
+    dr_err_t err = n == 0 || n > (int)DR_ARRAY_LEN(chain) ? DR_ERR_PROTO : DR_OK;
+
+    for (int i = 0; i < n && err == DR_OK; i++) {
+        int len = i2d_X509(sk_X509_value(sent, i), &ders[i]);
+        err = len > 0 ? DR_OK : DR_ERR_NOMEM;
+        chain[i] = dr_bytes_of(ders[i], len > 0 ? (size_t)len : 0);
+    }
+    err = err == DR_OK ? s->trust.verify(s->trust.data, chain, (size_t)n, wall_ms, ret_tag) : err;
+    for (size_t i = 0; i < DR_ARRAY_LEN(ders); i++) {
+        OPENSSL_free(ders[i]);
+    }
+    return err;
+}
+
+static int trust_verify(X509_STORE_CTX *ctx, void *arg)
+{
+    const struct cx_security *s = arg;
+    SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+    bool has_time = (X509_VERIFY_PARAM_get_flags(param) & X509_V_FLAG_USE_CHECK_TIME) != 0;
+    int64_t wall_ms = has_time ? (int64_t)X509_VERIFY_PARAM_get_time(param) * 1000 : dr_wall_ms();
+    uint64_t *tag = OPENSSL_zalloc(sizeof *tag);
+
+    if (tag == NULL || trust_ask(s, X509_STORE_CTX_get0_untrusted(ctx), wall_ms, tag) != DR_OK) {
+        OPENSSL_free(tag);
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_UNTRUSTED);
+        return 0;
+    }
+    OPENSSL_free(SSL_get_ex_data(ssl, tag_index()));
+    if (SSL_set_ex_data(ssl, tag_index(), tag) != 1) {
+        OPENSSL_free(tag);
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_OUT_OF_MEM);
+        return 0;
+    }
+    X509_STORE_CTX_set_error(ctx, X509_V_OK);
+    return 1;
 }
 
 /* 80 bytes in the form that the library wants from the 48 of the configuration. */
@@ -226,6 +303,10 @@ static dr_err_t ctx_new(const struct cx_security *s, const struct cx_security_co
     SSL_CTX_set_verify(ctx, verify, NULL);
     dr_err_t err = ctx_use_chain(ctx, config->cert_pem, reterr);
     err = err != DR_OK ? err : ctx_use_key(ctx, config->key_pem, reterr);
+    if (err == DR_OK && s->has_trust) {
+        SSL_CTX_set_cert_verify_callback(ctx, trust_verify, (void *)s);
+        return DR_OK;
+    }
     return err != DR_OK ? err : ctx_use_anchors(s, ctx);
 }
 
@@ -312,6 +393,10 @@ dr_err_t cx_security_new(const struct cx_security_config *config, struct cx_secu
     }
     atomic_init(&s->refs, 1);
     s->client = config->client;
+    if (config->trust != NULL && !s->client) {
+        s->has_trust = true;
+        s->trust = *config->trust;
+    }
     if (is_zero(config->cookie_key, sizeof config->cookie_key)) {
         dr_rand_bytes(s->cookie_key, sizeof s->cookie_key);
     } else {
@@ -375,11 +460,21 @@ const BIO_METHOD *dtls_security_bio(const struct cx_security *s)
     return s->bio;
 }
 
-dr_err_t dtls_security_anchor(const struct cx_security *s, const X509 *cert, uint64_t *ret_tag)
+dr_err_t dtls_security_peer_tag(const struct cx_security *s, SSL *ssl, uint64_t *ret_tag)
 {
-    dr_assert(s != NULL && cert != NULL && ret_tag != NULL);
-    for (size_t i = 0; i < s->n_anchors; i++) {
-        if (X509_cmp(s->anchors[i].cert, cert) == 0) {
+    dr_assert(s != NULL && ssl != NULL && ret_tag != NULL);
+    if (s->has_trust) {
+        const uint64_t *tag = SSL_get_ex_data(ssl, tag_index());
+        if (tag == NULL || SSL_get_verify_result(ssl) != X509_V_OK) {
+            return DR_ERR_NOT_FOUND;
+        }
+        *ret_tag = *tag;
+        return DR_OK;
+    }
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+    int n = chain == NULL ? 0 : sk_X509_num(chain);
+    for (size_t i = 0; n > 0 && i < s->n_anchors; i++) {
+        if (X509_cmp(s->anchors[i].cert, sk_X509_value(chain, n - 1)) == 0) {
             *ret_tag = s->anchors[i].tag;
             return DR_OK;
         }
@@ -390,6 +485,9 @@ dr_err_t dtls_security_anchor(const struct cx_security *s, const X509 *cert, uin
 bool dtls_security_has_tag(const struct cx_security *s, uint64_t tag)
 {
     dr_assert(s != NULL);
+    if (s->has_trust) {
+        return s->trust.known(s->trust.data, tag);
+    }
     for (size_t i = 0; i < s->n_anchors; i++) {
         if (s->anchors[i].tag == tag) {
             return true;

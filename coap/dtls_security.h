@@ -15,7 +15,7 @@
 #define DTLS_ANCHORS_MAX 1024
 
 typedef struct ssl_ctx_st SSL_CTX;
-typedef struct x509_st X509;
+typedef struct ssl_st SSL;
 typedef struct bio_method_st BIO_METHOD;
 
 /** Key of the stateless cookies. */
@@ -26,11 +26,10 @@ SSL_CTX *dtls_security_ctx(const struct cx_security *s, bool psk);
 /** The same for TLS. */
 SSL_CTX *dtls_security_stream_ctx(const struct cx_security *s, bool psk);
 /**
- * Tag of the trust anchor @p cert.
- * @retval DR_ERR_NOT_FOUND
+ * Tag of the trust anchor that the verified chain of @p ssl leads to. Not for resumed sessions.
+ * @retval DR_ERR_NOT_FOUND  there is no verified chain
  */
-DR_CHECK dr_err_t dtls_security_anchor(const struct cx_security *s, const X509 *cert,
-                                       uint64_t *ret_tag);
+DR_CHECK dr_err_t dtls_security_peer_tag(const struct cx_security *s, SSL *ssl, uint64_t *ret_tag);
 /** Whether an anchor with this tag is still there (a ticket names the one of its first handshake).
  */
 bool dtls_security_has_tag(const struct cx_security *s, uint64_t tag);

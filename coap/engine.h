@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "coap/pdu.h"
 
@@ -328,14 +329,29 @@ struct cx_anchor {
     size_t len;
     uint64_t tag; /**< handed to cx_ops.cert */
 };
+/** Trust that may change while connections live: asked at each handshake instead of anchors. */
+struct cx_trust {
+    /**
+     * Any thread. Verify a client's chain (DER, leaf first) as of @p wall_ms (unix time).
+     * @param ret_tag  handed to cx_ops.cert
+     * @retval any error  the handshake ends with an alert
+     */
+    dr_err_t (*verify)(void *data, const struct dr_bytes *chain, size_t n, int64_t wall_ms,
+                       uint64_t *ret_tag);
+    /** Any thread. Is @p tag still trusted? Asked when a session is resumed. */
+    bool (*known)(void *data, uint64_t tag);
+    void *data;
+};
+
 struct cx_security_config {
     const char *cert_pem; /**< own chain, leaf first; NULL = PSK only */
     const char *key_pem;  /**< its private key */
     const struct cx_anchor *anchors;
     size_t n_anchors;
-    uint8_t ticket_key[48]; /**< session tickets; all zero = no tickets */
-    uint8_t cookie_key[32]; /**< all zero = random */
-    bool client;            /**< for the client role */
+    const struct cx_trust *trust; /**< server: in place of anchors; copied. NULL = anchors */
+    uint8_t ticket_key[48];       /**< session tickets; all zero = no tickets */
+    uint8_t cookie_key[32];       /**< all zero = random */
+    bool client;                  /**< for the client role */
 };
 DR_CHECK dr_err_t cx_security_new(const struct cx_security_config *config, struct cx_security **ret,
                                   struct dr_errinfo *reterr);

@@ -266,6 +266,64 @@ START_TEST(a_certificate_is_refused_with_the_right_alert)
 }
 END_TEST
 
+/* ---- trust that is asked at each handshake ---- */
+
+static struct {
+    dr_err_t verdict;
+    unsigned asked;
+    size_t n, len;
+    int64_t wall_ms;
+} trust_seen;
+
+static dr_err_t trust_verify(void *data, const struct dr_bytes *chain, size_t n, int64_t wall_ms,
+                             uint64_t *ret_tag)
+{
+    (void)data;
+    trust_seen.asked++;
+    trust_seen.n = n;
+    trust_seen.len = chain[0].len;
+    trust_seen.wall_ms = wall_ms;
+    *ret_tag = 815;
+    return trust_seen.verdict;
+}
+
+static bool trust_known(void *data, uint64_t tag)
+{
+    (void)data;
+    return tag == 815;
+}
+
+START_TEST(trust_may_be_asked_instead_of_anchors)
+{
+    const struct cx_trust trust = {.verify = trust_verify, .known = trust_known};
+    struct cx_security_config config = with_cert(server_cert);
+    struct fx_net *n;
+
+    trust_seen.asked = 0;
+    trust_seen.verdict = _i ? DR_ERR_DENIED : DR_OK;
+    config.anchors = NULL;
+    config.n_anchors = 0;
+    config.trust = &trust;
+    n = fx_net_new(cert_end(false, NULL), fx_ours_new(true, &config));
+    fx_start(n->a);
+    fx_settle(n, 10);
+    ck_assert_uint_eq(trust_seen.asked, 1);
+    ck_assert_uint_eq(trust_seen.n, 2); /* the client sends its authority, too */
+    ck_assert_uint_eq(trust_seen.len, device->der_len);
+    ck_assert_int_gt(trust_seen.wall_ms, 0);
+    if (trust_seen.verdict == DR_OK) {
+        must_be_up(n, 10);
+        ck_assert_uint_eq(n->b->cert_tag, 815);
+        must_talk(n);
+    } else {
+        ck_assert(n->b->failed && !n->a->up);
+        ck_assert_int_eq(n->b->err, DR_ERR_AUTH);
+        ck_assert_uint_eq(n->b->cert_asked, 0);
+    }
+    fx_net_free(n);
+}
+END_TEST
+
 START_TEST(a_client_without_a_certificate_is_refused)
 {
     struct fx_net *n =
@@ -861,6 +919,7 @@ int main(void)
     tcase_add_test(t, a_server_with_the_wrong_key_is_no_server);
     tcase_add_loop_test(t, a_certificate_is_refused_with_the_right_alert, 0, DR_ARRAY_LEN(refused));
     tcase_add_test(t, a_client_without_a_certificate_is_refused);
+    tcase_add_loop_test(t, trust_may_be_asked_instead_of_anchors, 0, 2);
     tcase_add_test(t, a_client_checks_its_server);
     tcase_add_test(t, no_common_suite_fails);
     tcase_add_test(t, an_identity_with_a_nul_is_unknown);
