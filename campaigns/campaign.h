@@ -86,6 +86,14 @@ enum camp_conflict { CAMP_CONFLICT_SKIP = 0, CAMP_CONFLICT_QUEUE = 1 };
 /** Everything of a new campaign at its default. Texts are constants. */
 void camp_spec_defaults(struct db_campaign *ret);
 
+/** Which devices of another campaign: bits of db_campaign.source_buckets. */
+#define CAMP_SOURCE_SUCCEEDED (1 << CAMP_SUCCESS)
+#define CAMP_SOURCE_FAILED    (1 << CAMP_FAIL)
+#define CAMP_SOURCE_REMAINING (1 << CAMP_FAIL | 1 << CAMP_INFO)
+
+/** Make a draft of what was run: times, control and progress of @p row go, the rules stay. */
+void camp_spec_again(struct db_campaign *row);
+
 /**
  * Conditions as one text, and back.
  * @retval DR_ERR_LIMIT  over CAMP_CONDS_MAX
@@ -135,7 +143,8 @@ enum camp_verb {
     CAMP_DO_STOP,
     CAMP_DO_STOP_HARD,
     CAMP_DO_ARCHIVE,
-    CAMP_DO_APPROVE,
+    CAMP_DO_APPROVE, /**< with another key than it was started with */
+    CAMP_DO_DENY,    /**< back to draft */
     CAMP_DO_HOLD,
     CAMP_DO_DRAIN,
     CAMP_DO_RESUME,
@@ -153,6 +162,7 @@ enum {
 struct camp_action {
     enum camp_verb verb;
     int64_t account, id, device;
+    int64_t key; /**< the API key that asks */
     uint32_t mask;
     /**
      * CREATE: the row (id is given by the engine). EDIT: change the row as stored, on the control
@@ -164,7 +174,8 @@ struct camp_action {
     size_t n_waves;
     /**
      * DR_OK: stored. DR_ERR_NOT_FOUND, DR_ERR_IN_USE (not in this phase), DR_ERR_DENIED (EDIT of
-     * what is no draft), DR_ERR_INVAL (START without manifest), DR_ERR_STALE, errors of the store.
+     * what is no draft; APPROVE by who started it), DR_ERR_INVAL (START without manifest),
+     * DR_ERR_STALE, errors of the store.
      */
     void (*cb)(struct camp_action *action, dr_err_t err);
     void *data;
@@ -174,7 +185,7 @@ struct camp_action {
 DR_CHECK dr_err_t camp_action_start(struct camp_engine *e, struct camp_action *action);
 
 #define CAMP_EXPLAIN_MAX 255
-/** Why a device is not done, in one line. */
+/** Why a device is not done, in one line. Reads the file of the time zone. */
 void camp_explain(const struct db_campaign *c, const struct db_campaign_wave *waves, size_t n_waves,
                   const struct db_campaign_device *d, bool registered, int64_t wall_ms,
                   char out[CAMP_EXPLAIN_MAX + 1]);

@@ -66,6 +66,7 @@ void camp_free(struct camp *c)
     }
     dr_list_remove(&c->node);
     c->e->n_camps--;
+    c->zone = dr_zone_free(c->zone);
     camp_content_fini(&c->content);
     camp_text_fini(&c->text);
     free(c);
@@ -86,6 +87,23 @@ struct camp_policy camp_policy_of(const struct camp *c)
                                 .resume_s = 15,
                                 .retry_max = r->phase == CAMP_ACTIVE ? r->retry_max : 0,
                                 .retry_backoff_s = r->retry_backoff_s};
+}
+
+bool camp_open_now(struct camp *c)
+{
+    const struct db_campaign *row = &c->text.row;
+
+    if (row->window_days == 0) {
+        return true;
+    }
+    if (c->zone == NULL && row->window_zone[0] != '\0') {
+        dr_err_t err = dr_zone_load(row->window_zone, &c->zone);
+        if (err != DR_OK) {
+            DR_LOG_LIMITED(DR_LOG_WARNING, "campaigns", 1, "time zone %s: %s; its window is closed",
+                           row->window_zone, dr_err_str(err));
+        }
+    }
+    return c->e->clock_ok && camp_window_open(row, c->zone, camp_wall(c->e));
 }
 
 static struct camp_tally sum(const struct camp *c)
@@ -193,7 +211,7 @@ static void drive_timed(struct camp *c)
 {
     struct db_campaign row = c->text.row;
 
-    if (row.when_at <= camp_wall(c->e)) {
+    if (c->e->clock_ok && row.when_at <= camp_wall(c->e)) {
         row.phase = CAMP_STARTING;
         row.starting_at = camp_wall(c->e);
         store_row(c, &row);
@@ -371,7 +389,7 @@ static bool drive_end(struct camp *c)
         (void)snprintf(reason, sizeof reason, "%lld of %lld devices succeeded",
                        (long long)t.by_status[CAMP_SUCCEEDED], (long long)t.total);
         stop_row(c, &row, CAMP_STATE_AUTOSTOPPED, reason, false);
-    } else if (now >= end) {
+    } else if (now >= end && c->e->clock_ok) {
         stop_row(c, &row, CAMP_STATE_EXPIRED, "The end time was reached", false);
     } else {
         return false;
@@ -400,8 +418,15 @@ static void drive_admit(struct camp *c)
         row->rate_per_min == 0 ? room : camp_rate_tokens(&c->rate, row->rate_per_min, now);
 
     room = room < tokens ? room : tokens;
-    if (wave < 0 || room <= 0 || row->control != CAMP_RUN || row->hold != 0 ||
-        !camp_window_open(row, camp_wall(c->e)) || c->admitting) {
+    if (row->bytes_per_s != 0 && room > 0) {
+        /* whole images: the last one may borrow from what comes */
+        int64_t bytes = camp_rate_tokens(&c->bytes, row->bytes_per_s * 60, now);
+        int64_t size = c->content.size == 0 ? 1 : (int64_t)c->content.size;
+        int64_t images = bytes <= 0 ? 0 : 1 + (bytes - 1) / size;
+        room = room < images ? room : images;
+    }
+    if (wave < 0 || room <= 0 || row->control != CAMP_RUN || row->hold != 0 || !camp_open_now(c) ||
+        c->admitting) {
         return;
     }
     if (sum(c).by_status[CAMP_QUEUED] == 0 && sum(c).by_status[CAMP_RETRY_WAIT] == 0) {
@@ -443,6 +468,14 @@ static bool drive_look(struct camp *c)
     return false;
 }
 
+static void tell_all(struct camp *c, unsigned news)
+{
+    DR_LIST_EACH_SAFE(it, &c->devs)
+    {
+        camp_dev_news(DR_CONTAINER_OF(it, struct camp_dev, node), news);
+    }
+}
+
 static void drive_active(struct camp *c)
 {
     struct db_campaign row = c->text.row;
@@ -468,6 +501,10 @@ static void drive_active(struct camp *c)
         store_row(c, &row);
         return;
     }
+    if (row.control == CAMP_DRAIN && !c->recalled) {
+        c->recalled = true;
+        tell_all(c, CAMP_NEWS_RECALL);
+    }
     if (c->has_content) {
         drive_admit(c);
     }
@@ -489,13 +526,7 @@ static void drive_stopping(struct camp *c)
     if (!c->cancelled || (hard && !c->cancelled_hard)) {
         c->cancelled = true;
         c->cancelled_hard = hard;
-        DR_LIST_EACH_SAFE(it, &c->devs)
-        {
-            struct camp_dev *d = DR_CONTAINER_OF(it, struct camp_dev, node);
-            camp_dev_news(d, expired ? CAMP_NEWS_EXPIRE
-                             : hard  ? CAMP_NEWS_CANCEL_HARD
-                                     : CAMP_NEWS_CANCEL);
-        }
+        tell_all(c, expired ? CAMP_NEWS_EXPIRE : hard ? CAMP_NEWS_CANCEL_HARD : CAMP_NEWS_CANCEL);
     }
     struct camp_tally t = sum(c);
     if (t.by_status[CAMP_QUEUED] != 0) {
@@ -562,16 +593,30 @@ void camp_drive(struct camp *c)
     }
 }
 
+static void clock_look(struct camp_engine *e)
+{
+    bool ok = camp_clock_look(&e->clock, camp_wall(e), camp_now(e));
+
+    if (e->clock_ok && !ok) {
+        dr_log(DR_LOG_WARNING, "campaigns",
+               "the clock was moved: starts, windows and ends of campaigns wait %d minutes",
+               CAMP_CLOCK_SETTLE_MS / 60000);
+    }
+    e->clock_ok = ok;
+}
+
 void camp_tick(struct camp_engine *e)
 {
     if (!e->running || e->stopping) {
         return;
     }
+    clock_look(e);
     dr_wheel_advance(&e->wheel, (uint64_t)camp_now(e));
     DR_LIST_EACH_SAFE(it, &e->camps)
     {
         struct camp *c = DR_CONTAINER_OF(it, struct camp, node);
         c->admitting = false;
+        c->recalled = false;
         c->ready_none = c->ready_none && c->text.row.phase == CAMP_ACTIVE;
         camp_drive(c);
     }
@@ -598,6 +643,7 @@ dr_err_t camp_engine_new(const struct camp_config *config, struct camp_engine **
     e->cfg.visible_ms = config->visible_ms == 0 ? VISIBLE_MS : config->visible_ms;
     e->mono0 = dr_mono_ms();
     e->wall0 = dr_wall_ms();
+    e->clock_ok = true;
     dr_list_init(&e->camps);
     dr_wheel_init(&e->wheel, (uint64_t)camp_now(e));
     e->buckets = calloc(CAMP_BUCKETS_OF_DEVICES, sizeof *e->buckets);
@@ -680,6 +726,9 @@ static dr_err_t load_row(void *data, const struct db_campaign *row)
 {
     struct load *l = data;
 
+    if (l->n == CAMP_OPEN_MAX && row->phase == CAMP_STOPPED) {
+        return DR_OK; /* late successes of these are not noticed */
+    }
     if (l->n == CAMP_OPEN_MAX) {
         return DR_ERR_LIMIT;
     }
@@ -692,7 +741,7 @@ static dr_err_t load_run(struct db_reader *r, struct db_read *read)
 {
     struct load *l = DR_CONTAINER_OF(read, struct load, read);
 
-    return db_campaign_in_phase(r, CAMP_APPROVAL, CAMP_STOPPED, load_row, l);
+    return db_campaign_in_phase(r, CAMP_APPROVAL, CAMP_STOPPING, load_row, l);
 }
 
 static void load_end(struct camp_engine *e, dr_err_t err)

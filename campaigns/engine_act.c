@@ -236,6 +236,7 @@ static dr_err_t verb_apply(struct camp *c, struct camp_action *action, struct db
             return DR_ERR_LIMIT;
         }
         row->started_at = now;
+        row->started_by = action->key;
         row->state = CAMP_STATE_SCHEDULED;
         row->phase = row->approval_required != 0 ? CAMP_APPROVAL
                      : row->when_at > now        ? CAMP_TIMED
@@ -246,8 +247,19 @@ static dr_err_t verb_apply(struct camp *c, struct camp_action *action, struct db
         if (!phase_in(row, P(CAMP_APPROVAL))) {
             return DR_ERR_IN_USE;
         }
+        if (action->key == row->started_by) {
+            return DR_ERR_DENIED;
+        }
         row->phase = row->when_at > now ? CAMP_TIMED : CAMP_STARTING;
         row->starting_at = row->phase == CAMP_STARTING ? now : 0;
+        return DR_OK;
+    case CAMP_DO_DENY:
+        if (!phase_in(row, P(CAMP_APPROVAL))) {
+            return DR_ERR_IN_USE;
+        }
+        row->phase = CAMP_DRAFT;
+        row->state = CAMP_STATE_DRAFT;
+        row->started_at = row->started_by = 0;
         return DR_OK;
     case CAMP_DO_STOP:
     case CAMP_DO_STOP_HARD:
@@ -398,6 +410,7 @@ static void act_done(struct db_job *job, dr_err_t err)
         }
         c->cancelled = false;
         c->admitting = false;
+        c->zone = dr_zone_free(c->zone); /* it may be another one now */
         if (action->verb == CAMP_DO_RETRY) {
             retry_forget(c);
         }

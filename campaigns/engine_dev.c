@@ -206,7 +206,7 @@ void camp_dev_input(struct camp_dev *d, struct camp_input *in)
     dr_assert(!d->writing);
     in->now_ms = camp_now(c->e);
     in->slot_free = camp_slots(c) < c->text.row.max_inflight;
-    in->may_install = camp_window_open(&c->text.row, camp_wall(c->e));
+    in->may_install = camp_open_now(c);
     in->jitter_ms = (uint32_t)(dr_rand_u32() % (1 + (uint64_t)c->text.row.retry_backoff_s * 100));
     d->next = d->row;
     camp_row_bind(&d->next);
@@ -299,6 +299,8 @@ static void news_one(struct camp_dev *d)
         in.kind = CAMP_IN_CANCEL;
         in.hard = (d->news & CAMP_NEWS_CANCEL_HARD) != 0;
         d->news &= ~(unsigned)(CAMP_NEWS_CANCEL | CAMP_NEWS_CANCEL_HARD);
+    } else if (news_take(d, CAMP_NEWS_RECALL)) {
+        in.kind = CAMP_IN_RECALL;
     } else {
         d->news = 0;
         return;

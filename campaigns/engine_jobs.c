@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "campaigns/engine_priv.h"
+#include "campaigns/plan.h"
 #include "db/device.h"
 
 /* ---- texts ---- */
@@ -424,6 +425,7 @@ static void admit_done(struct db_read *read, dr_err_t err)
         }
     }
     camp_rate_take(&c->rate, n);
+    camp_rate_take(&c->bytes, n * (int64_t)c->content.size);
     job_end(j, err);
 }
 
@@ -536,44 +538,19 @@ static dr_err_t copy_id(void *data, int64_t device)
     return DR_OK;
 }
 
-struct kind_of {
-    const struct camp_content *content;
-    bool differs;
-};
-
-static bool differ(const char *want, const char *have)
-{
-    return want[0] != '\0' && have != NULL && have[0] != '\0' && strcasecmp(want, have) != 0;
-}
-
-static dr_err_t copy_look(void *data, const struct db_device *row)
-{
-    struct kind_of *k = data;
-
-    k->differs = differ(k->content->vendor, row->vendor_id) ||
-                 differ(k->content->class_id, row->device_class);
-    return DR_OK;
-}
-
 static dr_err_t copy_one(struct db_writer *w, struct camp_job *j, int64_t device, int64_t id,
                          int64_t *fill)
 {
     struct camp *c = j->c; /* waves and content stand still while c is busy */
-    struct kind_of kind = {.content = &c->content};
+    struct camp_verdict_of_device verdict;
     struct camp_row row = {0};
     struct camp_policy policy = {0};
     struct camp_input in = {.kind = CAMP_IN_SKIP, .now_ms = j->now_ms};
-    int64_t other = 0;
-    bool fresh = false, clash = false;
-    dr_err_t err = db_device_get(db_writer_reader(w), c->account, device, copy_look, &kind);
+    bool fresh = false;
+    dr_err_t err = camp_precheck(db_writer_reader(w), &j->text.row, &c->content, device, &verdict);
 
-    if (err == DR_OK) {
-        err = db_campaign_device_other(db_writer_reader(w), c->id, device, c->content.component,
-                                       CAMP_STATUS_UNFINISHED_FIRST, CAMP_STATUS_UNFINISHED_LAST,
-                                       &other);
-    }
     if (err != DR_OK) {
-        return err;
+        return err == DR_ERR_NOT_FOUND ? DR_OK : err; /* of another campaign, deleted since */
     }
     row.d = (struct db_campaign_device){
         .id = id,
@@ -587,17 +564,13 @@ static dr_err_t copy_one(struct db_writer *w, struct camp_job *j, int64_t device
     (void)snprintf(row.code, sizeof row.code, "SYS_100");
     (void)snprintf(row.reason, sizeof row.reason, "%s", camp_code_text("SYS_100"));
     camp_row_bind(&row);
-    if (kind.differs) {
-        in.code = "SYS_117";
+    if (verdict.code != NULL) {
+        in.code = verdict.code;
         (void)camp_machine(&policy, &in, &row);
-    } else if (other != 0 && j->text.row.conflict == CAMP_CONFLICT_SKIP) {
-        in.code = "SYS_121";
-        (void)camp_machine(&policy, &in, &row);
-        clash = true;
     }
     err = db_campaign_device_insert(w, &row.d, &fresh);
     if (err == DR_OK && fresh) {
-        j->conflicts += clash;
+        j->conflicts += verdict.conflict;
         j->tally[row.d.wave].total++;
         j->tally[row.d.wave].by_status[row.d.status]++;
         fill[row.d.wave]++;
@@ -609,9 +582,7 @@ static dr_err_t copy_run(struct db_writer *w, struct db_job *job)
 {
     struct camp_job *j = DR_CONTAINER_OF(job, struct camp_job, job);
     struct camp *c = j->c;
-    struct db_cond conds[DB_CONDS_MAX];
-    const char *values[CAMP_CONDS_MAX / 2];
-    char text[CAMP_CONDS_MAX + 1];
+    const struct db_campaign *spec = &j->text.row;
     int64_t fill[CAMP_WAVES_MAX], total = 0;
 
     for (size_t i = 0; i < CAMP_WAVES_MAX; i++) {
@@ -621,18 +592,12 @@ static dr_err_t copy_run(struct db_writer *w, struct db_job *job)
     }
     j->n_ids = 0;
     j->conflicts = 0;
-    (void)snprintf(text, sizeof text, "%s", j->text.row.conditions);
-    struct db_query query = {.account = c->account,
-                             .conds = conds,
-                             .order = DB_ASC,
-                             .after = c->text.row.copied_to,
-                             .limit = CAMP_COPY_BATCH};
-    query.n_conds = camp_conds_unpack(text, conds, values, DR_ARRAY_LEN(values));
-    if (j->text.row.max_devices != 0 && j->text.row.max_devices - total < (int64_t)query.limit) {
-        query.limit = (uint32_t)(j->text.row.max_devices - total);
+    int64_t limit = CAMP_COPY_BATCH;
+    if (spec->max_devices != 0 && spec->max_devices - total < limit) {
+        limit = spec->max_devices - total;
     }
-    dr_err_t err =
-        query.limit == 0 ? DR_OK : db_device_ids(db_writer_reader(w), &query, copy_id, j, NULL);
+    dr_err_t err = camp_candidates(db_writer_reader(w), spec, c->text.row.copied_to,
+                                   (uint32_t)(limit < 0 ? 0 : limit), copy_id, j);
     for (size_t i = 0; err == DR_OK && i < j->n_ids; i++) {
         err = copy_one(w, j, j->ids[i], j->row_ids[i], fill);
     }

@@ -45,6 +45,7 @@ enum {
     CAMP_NEWS_EXPIRE = 32,
     CAMP_NEWS_REPORT = 64,
     CAMP_NEWS_ANSWER = 128, /**< the op is over: last_err … hold how */
+    CAMP_NEWS_RECALL = 256,
 };
 
 /** A device under way. */
@@ -108,7 +109,9 @@ struct camp {
     bool scanning;
     int64_t orphans_at; /**< when rows of deleted devices are looked for again */
     int64_t conflicts;  /**< devices of the snapshot that another campaign has */
-    struct camp_rate rate;
+    struct camp_rate rate, bytes;
+    struct dr_zone *zone; /**< owned: of text.row.window_zone; NULL = not read yet, or none */
+    bool recalled;        /**< in this tick */
     struct camp_action *actions; /**< waiting, in order */
     int64_t load_after;
 };
@@ -126,6 +129,8 @@ struct camp_engine {
     struct loop_timer tick;
     uint64_t mono0;
     int64_t wall0;
+    struct camp_clock clock;
+    bool clock_ok;
     bool running, stopping;
     uint32_t busy; /**< jobs, reads and calls under way */
     void (*load_done)(void *data, dr_err_t err);
@@ -151,6 +156,8 @@ void camp_free(struct camp *c);
 void camp_drive(struct camp *c);
 struct camp_policy camp_policy_of(const struct camp *c);
 int64_t camp_slots(const struct camp *c);
+/** Is the maintenance window open, and the clock to be believed? */
+bool camp_open_now(struct camp *c);
 
 /* ---- jobs (engine_jobs.c) ---- */
 typedef void camp_then(struct camp *c, dr_err_t err);

@@ -127,26 +127,76 @@ int64_t camp_wave_of(const struct db_campaign_wave *waves, size_t n, const int64
     return n == 0 ? 0 : (int64_t)n - 1;
 }
 
-bool camp_window_open(const struct db_campaign *c, int64_t wall_ms)
+#define DAY_S 86400
+
+static int64_t utc_of(const struct db_campaign *c, const struct dr_zone *zone, int64_t local)
 {
+    return zone == NULL ? local - c->window_offset * 60 : dr_zone_utc(zone, local);
+}
+
+/* Is the window that opens on day @p day (of the zone, since 1970-01-01) open at @p now? */
+static bool window_of_day(const struct db_campaign *c, const struct dr_zone *zone, int64_t day,
+                          int64_t now)
+{
+    int64_t weekday = (day + 3) % 7; /* 1970-01-01 was a Thursday; 0 = Monday */
+    int64_t from = c->window_from * 60, to = c->window_to * 60;
+
+    if ((c->window_days & (1 << weekday)) == 0) {
+        return false;
+    }
+    if (from == to) { /* the whole day */
+        from = 0;
+        to = DAY_S;
+    } else if (to < from) { /* over midnight: the morning belongs to the day before */
+        to += DAY_S;
+    }
+    int64_t opens = utc_of(c, zone, day * DAY_S + from), closes = utc_of(c, zone, day * DAY_S + to);
+    if (closes <= opens) { /* it lies in what the clock skips */
+        closes = opens + to - from;
+    }
+    return now >= opens && now < closes;
+}
+
+bool camp_window_open(const struct db_campaign *c, const struct dr_zone *zone, int64_t wall_ms)
+{
+    int64_t now = wall_ms / 1000;
+
     if (c->window_days == 0) {
         return true;
     }
-    int64_t minute = wall_ms / 60000 + c->window_offset;
-    int64_t day = minute / 1440, of_day = minute % 1440;
-    int64_t weekday = (day + 3) % 7; /* 1970-01-01 was a Thursday; 0 = Monday */
-    int64_t before = (weekday + 6) % 7;
+    if (zone == NULL && c->window_zone != NULL && c->window_zone[0] != '\0') {
+        return false;
+    }
+    int64_t offset = zone == NULL ? c->window_offset * 60 : dr_zone_offset(zone, now);
+    int64_t today = (now + offset) / DAY_S;
+    return window_of_day(c, zone, today, now) || window_of_day(c, zone, today - 1, now);
+}
 
-    if (c->window_from == c->window_to) {
-        return (c->window_days & (1 << weekday)) != 0;
+static bool far(int64_t a, int64_t b)
+{
+    return a - b > CAMP_CLOCK_STEP_MS || b - a > CAMP_CLOCK_STEP_MS;
+}
+
+bool camp_clock_look(struct camp_clock *c, int64_t wall_ms, int64_t mono_ms)
+{
+    int64_t offset = wall_ms - mono_ms;
+
+    if (!c->set || !far(offset, c->offset)) {
+        c->set = true;
+        c->offset = offset; /* it drifts, slowly */
+        c->odd_since = 0;
+        return true;
     }
-    if (c->window_from < c->window_to) {
-        return (c->window_days & (1 << weekday)) != 0 && of_day >= c->window_from &&
-               of_day < c->window_to;
+    if (c->odd_since == 0 || far(offset, c->odd)) {
+        c->odd = offset;
+        c->odd_since = mono_ms;
     }
-    /* over midnight: the morning belongs to the day before */
-    return (of_day >= c->window_from && (c->window_days & (1 << weekday)) != 0) ||
-           (of_day < c->window_to && (c->window_days & (1 << before)) != 0);
+    if (mono_ms - c->odd_since < CAMP_CLOCK_SETTLE_MS) {
+        return false;
+    }
+    c->offset = offset;
+    c->odd_since = 0;
+    return true;
 }
 
 int64_t camp_rate_tokens(struct camp_rate *r, int64_t per_min, int64_t now_ms)

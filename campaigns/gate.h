@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/zone.h"
 #include "campaigns/machine.h"
 
 #define CAMP_WAVES_MAX   32
@@ -56,8 +57,27 @@ int64_t camp_wave_place(int64_t campaign, int64_t device);
 int64_t camp_wave_of(const struct db_campaign_wave *waves, size_t n, const int64_t *fill,
                      int64_t campaign, int64_t device);
 
-/** Is the maintenance window of the campaign open? */
-bool camp_window_open(const struct db_campaign *c, int64_t wall_ms);
+/**
+ * Is the maintenance window of the campaign open?
+ * @param zone  that of c->window_zone; NULL: c->window_offset counts, and a window with a zone that
+ *              is not known stays closed
+ *
+ * A time that the clock skips is the moment of the skip; of one that it shows twice the first
+ * counts, so a window opens once a day.
+ */
+bool camp_window_open(const struct db_campaign *c, const struct dr_zone *zone, int64_t wall_ms);
+
+#define CAMP_CLOCK_STEP_MS   30000  /**< the clock was moved when it is off by more than this */
+#define CAMP_CLOCK_SETTLE_MS 900000 /**< a moved clock is believed after so long */
+
+/** Was the wall clock moved? Times of day (start, window, end) wait until it is believed. */
+struct camp_clock {
+    bool set;
+    int64_t offset; /**< wall - monotonic, believed */
+    int64_t odd, odd_since;
+};
+/** Look at both clocks, often. @return the wall clock can be believed */
+bool camp_clock_look(struct camp_clock *c, int64_t wall_ms, int64_t mono_ms);
 
 /** So many may begin in a minute. */
 struct camp_rate {

@@ -547,14 +547,37 @@ static void report(struct move *m, bool definitive)
 
 /* ---- the other inputs ---- */
 
+/* Is the device told to forget what it has? Then back_to is where the row goes from there. */
+static bool withdrawing(const struct db_campaign_device *d)
+{
+    return d->status != CAMP_WAIT_DEVICE &&
+           (d->back_to == CAMP_CANCELLED || d->back_to == CAMP_QUEUED);
+}
+
+/* It did not confirm. */
+static void withdraw_failed(struct move *m)
+{
+    struct db_campaign_device *d = &m->row->d;
+
+    if (d->back_to == CAMP_CANCELLED) {
+        enter(m, CAMP_CANCELLED, NULL, "Cancelled; the device has not confirmed it");
+        return;
+    }
+    d->back_to = 0; /* it goes on with what it has */
+    d->deadline = deadline_of(m, d->status);
+    op_clear(m);
+    read_again(m);
+}
+
 static void op_ok(struct move *m)
 {
     struct db_campaign_device *d = &m->row->d;
     int64_t op = d->op;
 
     op_clear(m);
-    if (op == CAMP_OP_RESET && d->back_to == CAMP_CANCELLED) {
-        enter(m, CAMP_CANCELLED, NULL, NULL);
+    if (op == CAMP_OP_RESET && withdrawing(d)) {
+        d->delivered = d->back_to == CAMP_QUEUED ? 0 : d->delivered;
+        enter(m, d->back_to, NULL, NULL);
         return;
     }
     if (d->status == CAMP_WAIT_DEVICE) {
@@ -578,8 +601,8 @@ static void op_failed(struct move *m)
     const struct camp_input *in = m->in;
     struct db_campaign_device *d = &m->row->d;
 
-    if (d->op == CAMP_OP_RESET && d->back_to == CAMP_CANCELLED) {
-        enter(m, CAMP_CANCELLED, NULL, "Cancelled; the device has not confirmed it");
+    if (d->op == CAMP_OP_RESET && withdrawing(d)) {
+        withdraw_failed(m);
         return;
     }
     if (camp_status_final(d->status)) {
@@ -655,8 +678,8 @@ static void deadline(struct move *m)
     if (d->deadline == 0 || d->deadline > m->in->now_ms) {
         return;
     }
-    if (d->back_to == CAMP_CANCELLED) {
-        enter(m, CAMP_CANCELLED, NULL, "Cancelled; the device has not confirmed it");
+    if (withdrawing(d)) {
+        withdraw_failed(m);
         return;
     }
     switch (d->status) {
@@ -735,11 +758,28 @@ static void cancel(struct move *m)
     enter(m, CAMP_CANCELLED, NULL, "Cancelled; the device may go on with what it has");
 }
 
+/* Not counted as an attempt. Only object 5 can be told to forget; another device goes on. */
+static void recall(struct move *m)
+{
+    struct db_campaign_device *d = &m->row->d;
+    bool away = d->status == CAMP_WAIT_DEVICE;
+
+    if (d->delivered == 0 && (d->status == CAMP_ADMITTED || away)) {
+        op_clear(m);
+        enter(m, CAMP_QUEUED, NULL, NULL);
+    } else if (d->mech == CAMP_MECH_OBJECT5 && !withdrawing(d) && !away &&
+               d->status >= CAMP_DELIVERED && d->status < CAMP_DOWNLOADING) {
+        op_set(m, CAMP_OP_RESET);
+        d->back_to = CAMP_QUEUED;
+        d->deadline = m->in->now_ms + m->p->deliver_s * 1000;
+    }
+}
+
 static void restart(struct move *m)
 {
     struct db_campaign_device *d = &m->row->d;
 
-    if (d->op != CAMP_OP_NONE && d->back_to != CAMP_CANCELLED) {
+    if (d->op != CAMP_OP_NONE && !withdrawing(d)) {
         op_set(m, CAMP_OP_READ); /* what was done is not known: the device says */
     } else if (d->op != CAMP_OP_NONE) {
         op_set(m, CAMP_OP_RESET);
@@ -784,6 +824,9 @@ bool camp_machine(const struct camp_policy *policy, const struct camp_input *in,
         break;
     case CAMP_IN_CANCEL:
         cancel(&m);
+        break;
+    case CAMP_IN_RECALL:
+        recall(&m);
         break;
     case CAMP_IN_EXPIRE:
         if (!camp_status_final(d->status)) {

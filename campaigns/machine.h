@@ -90,6 +90,7 @@ enum camp_in {
     CAMP_IN_OFFLINE,   /**< its registration ended */
     CAMP_IN_DEADLINE,
     CAMP_IN_CANCEL,  /**< the campaign stops */
+    CAMP_IN_RECALL,  /**< the campaign pauses: what has not begun to download waits again */
     CAMP_IN_EXPIRE,  /**< the campaign ends */
     CAMP_IN_REMOVED, /**< the device was deleted */
     CAMP_IN_SKIP,    /**< with code and reason */

@@ -46,6 +46,7 @@ void camp_spec_defaults(struct db_campaign *ret)
         .autostop_mpct = CAMP_MPCT,
         .autostop_reason = "",
         .hold_reason = "",
+        .window_zone = "",
         .max_inflight = 500,
         .rate_per_min = 6000,
         .retry_max = 3,
@@ -57,6 +58,16 @@ void camp_spec_defaults(struct db_campaign *ret)
         .install_s = 1800,
         .stop_grace_s = 600,
     };
+}
+
+void camp_spec_again(struct db_campaign *row)
+{
+    row->phase = CAMP_DRAFT;
+    row->state = CAMP_STATE_DRAFT;
+    row->autostop_reason = row->hold_reason = "";
+    row->when_at = row->started_at = row->starting_at = row->active_at = row->stopping_at = 0;
+    row->stopped_at = row->archived_at = row->finished_at = row->end_at = 0;
+    row->copied_to = row->control = row->hold = row->started_by = 0;
 }
 
 /* ---- conditions: field US op US value US value … RS ---- */
@@ -165,7 +176,16 @@ static const char *why_campaign(const struct db_campaign *c, int64_t wall_ms, ch
         (void)snprintf(buf, len, "the campaign is held: %.160s", c->hold_reason);
         return buf;
     }
-    return camp_window_open(c, wall_ms) ? NULL : "the maintenance window is closed";
+    if (c->window_days == 0) {
+        return NULL;
+    }
+    struct dr_zone *zone = NULL;
+    dr_err_t err = c->window_zone[0] == '\0' ? DR_OK : dr_zone_load(c->window_zone, &zone);
+    const char *why = err != DR_OK ? "the time zone of the maintenance window is not known"
+                      : camp_window_open(c, zone, wall_ms) ? NULL
+                                                           : "the maintenance window is closed";
+    (void)dr_zone_free(zone);
+    return why;
 }
 
 void camp_explain(const struct db_campaign *c, const struct db_campaign_wave *waves, size_t n_waves,

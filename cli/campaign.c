@@ -62,6 +62,21 @@ static int campaign_resume(struct cli *c, int argc, char **argv)
     return post(c, argc, argv, "POST", "/resume");
 }
 
+static int campaign_drain(struct cli *c, int argc, char **argv)
+{
+    return post(c, argc, argv, "POST", "/drain");
+}
+
+static int campaign_approve(struct cli *c, int argc, char **argv)
+{
+    return post(c, argc, argv, "POST", "/approve");
+}
+
+static int campaign_deny(struct cli *c, int argc, char **argv)
+{
+    return post(c, argc, argv, "POST", "/deny");
+}
+
 static int campaign_advance(struct cli *c, int argc, char **argv)
 {
     return post(c, argc, argv, "POST", "/advance");
@@ -102,6 +117,11 @@ static int campaign_ls(struct cli *c, int argc, char **argv)
     return cli_list(c, "/v3/update-campaigns", "", -1, print_campaign, c);
 }
 
+static long long count(const json_t *progress, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(progress, key));
+}
+
 /* ---- create ---- */
 
 /* "1,5,25,100": waves that grow to these shares of all, each behind a gate. */
@@ -129,9 +149,10 @@ static json_t *waves_parse(const char *text, double error)
 
 struct create {
     const char *name, *filter, *manifest, *when, *waves;
+    const char *window, *zone;
     double error;
-    uint64_t in_flight, rate;
-    bool start;
+    uint64_t in_flight, rate, bytes;
+    bool start, approval;
 };
 
 static bool number(const char *text, uint64_t max, uint64_t *ret)
@@ -146,7 +167,9 @@ static int create_parse(int argc, char **argv, struct create *o)
         {"manifest", required_argument, NULL, 'm'},  {"when", required_argument, NULL, 'w'},
         {"waves", required_argument, NULL, 'W'},     {"max-failed", required_argument, NULL, 'e'},
         {"in-flight", required_argument, NULL, 'i'}, {"rate", required_argument, NULL, 'r'},
-        {"start", no_argument, NULL, 's'},           {0}};
+        {"start", no_argument, NULL, 's'},           {"bytes", required_argument, NULL, 'b'},
+        {"window", required_argument, NULL, 'o'},    {"time-zone", required_argument, NULL, 'z'},
+        {"approval", no_argument, NULL, 'a'},        {0}};
     int opt;
     char *end = NULL;
 
@@ -171,6 +194,20 @@ static int create_parse(int argc, char **argv, struct create *o)
         case 's':
             o->start = true;
             break;
+        case 'a':
+            o->approval = true;
+            break;
+        case 'o':
+            o->window = optarg;
+            break;
+        case 'z':
+            o->zone = optarg;
+            break;
+        case 'b':
+            if (!number(optarg, 1ULL << 40, &o->bytes)) {
+                return CLI_USAGE;
+            }
+            break;
         case 'e':
             o->error = strtod(optarg, &end);
             if (end == optarg || *end != '\0' || o->error < 0 || o->error > 100) {
@@ -194,40 +231,87 @@ static int create_parse(int argc, char **argv, struct create *o)
     return optind != argc + 1 || o->filter == NULL ? CLI_USAGE : CLI_OK;
 }
 
+/* "22:00-04:30" */
+static json_t *window_parse(const char *text, const char *zone)
+{
+    const char *dash = strchr(text, '-');
+
+    if (dash == NULL) {
+        return NULL;
+    }
+    return json_pack("{s:s%,s:s,s:s?}", "from", text, (size_t)(dash - text), "to", dash + 1,
+                     "time_zone", zone);
+}
+
+static void set_text(json_t *body, const char *key, const char *text)
+{
+    if (text != NULL) {
+        (void)json_object_set_new(body, key, json_string(text));
+    }
+}
+
+static void set_number(json_t *body, const char *key, uint64_t n)
+{
+    if (n != 0) {
+        (void)json_object_set_new(body, key, json_integer((json_int_t)n));
+    }
+}
+
+/* NULL: said what is wrong. */
+static json_t *create_body(const struct create *o)
+{
+    json_t *waves = o->waves == NULL ? NULL : waves_parse(o->waves, o->error);
+    json_t *window = o->window == NULL ? NULL : window_parse(o->window, o->zone);
+    const char *wrong =
+        o->waves != NULL && waves == NULL ? "waves are growing shares in percent, as in 1,5,25,100"
+        : o->window != NULL && window == NULL ? "a window is two times of day, as in 22:00-04:30"
+        : o->zone != NULL && window == NULL   ? "--time-zone goes with --window"
+                                              : NULL;
+    if (wrong != NULL) {
+        json_decref(waves);
+        json_decref(window);
+        (void)cli_fail(CLI_USAGE, "%s", wrong);
+        return NULL;
+    }
+    json_t *body = json_pack("{s:s,s:{}}", "device_filter", o->filter, "x_limits");
+    json_t *limits = json_object_get(body, "x_limits");
+    set_number(limits, "max_in_flight", o->in_flight);
+    set_number(limits, "rate_per_minute", o->rate);
+    set_number(limits, "bytes_per_second", o->bytes);
+    if (waves != NULL) {
+        (void)json_object_set_new(body, "x_waves", waves);
+    }
+    if (window != NULL) {
+        (void)json_object_set_new(body, "x_window", window);
+    }
+    if (o->approval) {
+        (void)json_object_set_new(body, "approval_required", json_true());
+    }
+    set_text(body, "name", o->name);
+    set_text(body, "root_manifest_id", o->manifest);
+    set_text(body, "when", o->when);
+    return body;
+}
+
+static int print_id(struct cli *c, const struct cli_answer *a)
+{
+    if (c->json) {
+        cli_print_json(c, a->json);
+    } else {
+        printf("%s\n", cli_text(a->json, "id"));
+    }
+    return CLI_OK;
+}
+
 static int campaign_create(struct cli *c, int argc, char **argv)
 {
     struct create o = {.error = 10};
     int rc = create_parse(argc, argv, &o);
+    json_t *body = rc == CLI_OK ? create_body(&o) : NULL;
 
-    if (rc != CLI_OK) {
-        return rc;
+    if (body == NULL) {
+        return CLI_USAGE;
     }
-    json_t *body = json_pack("{s:s}", "device_filter", o.filter);
-    json_t *waves = o.waves == NULL ? NULL : waves_parse(o.waves, o.error);
-    if (o.waves != NULL && waves == NULL) {
-        json_decref(body);
-        return cli_fail(CLI_USAGE, "waves are growing shares in percent, as in 1,5,25,100");
-    }
-    if (waves != NULL) {
-        (void)json_object_set_new(body, "x_waves", waves);
-    }
-    if (o.name != NULL) {
-        (void)json_object_set_new(body, "name", json_string(o.name));
-    }
-    if (o.manifest != NULL) {
-        (void)json_object_set_new(body, "root_manifest_id", json_string(o.manifest));
-    }
-    if (o.when != NULL) {
-        (void)json_object_set_new(body, "when", json_string(o.when));
-    }
-    json_t *limits = json_object();
-    if (o.in_flight != 0) {
-        (void)json_object_set_new(limits, "max_in_flight", json_integer((json_int_t)o.in_flight));
-    }
-    if (o.rate != 0) {
-        (void)json_object_set_new(limits, "rate_per_minute", json_integer((json_int_t)o.rate));
-    }
-    (void)json_object_set_new(body, "x_limits", limits);
     struct cli_answer a;
     cli_request(c, "POST", "/v3/update-campaigns", body, &a);
     json_decref(body);
@@ -238,21 +322,83 @@ static int campaign_create(struct cli *c, int argc, char **argv)
         rc = id == NULL ? CLI_FAILED : campaign_start(c, 1, words);
         free(id);
     }
+    if (rc == CLI_OK) {
+        rc = print_id(c, &a);
+    }
+    cli_answer_fini(&a);
+    return rc;
+}
+
+/* A new draft from the rules of another campaign. */
+static int again(struct cli *c, const char *id, const char *tail, json_t *body)
+{
+    char path[PATH_TEXT_MAX];
+    int rc = campaign_path(path, id, tail, "", "");
+
+    if (rc == CLI_OK) {
+        struct cli_answer a;
+        cli_request(c, "POST", path, body, &a);
+        rc = cli_answer_check(&a);
+        if (rc == CLI_OK) {
+            rc = print_id(c, &a);
+        }
+        cli_answer_fini(&a);
+    }
+    json_decref(body);
+    return rc;
+}
+
+static int campaign_clone(struct cli *c, int argc, char **argv)
+{
+    if (argc != 1 && (argc != 3 || strcmp(argv[1], "--devices") != 0)) {
+        return CLI_USAGE;
+    }
+    return again(c, argv[0], "/clone",
+                 argc == 1 ? json_object()
+                           : json_pack("{s:{s:s,s:s}}", "x_source", "campaign_id", argv[0],
+                                       "devices", argv[2]));
+}
+
+static int campaign_rollback(struct cli *c, int argc, char **argv)
+{
+    if (argc != 3 || strcmp(argv[1], "--manifest") != 0) {
+        return CLI_USAGE;
+    }
+    return again(c, argv[0], "/rollback", json_pack("{s:s}", "root_manifest_id", argv[2]));
+}
+
+/* What a start would do. */
+static int campaign_plan(struct cli *c, int argc, char **argv)
+{
+    char path[PATH_TEXT_MAX];
+    int rc = argc != 1 ? CLI_USAGE : campaign_path(path, argv[0], "/dry-run", "", "");
+    struct cli_answer a;
+    size_t i;
+    json_t *item;
+
+    if (rc != CLI_OK) {
+        return rc;
+    }
+    cli_request(c, "GET", path, NULL, &a);
+    rc = cli_answer_check(&a);
     if (rc == CLI_OK && c->json) {
         cli_print_json(c, a.json);
     } else if (rc == CLI_OK) {
-        printf("%s\n", cli_text(a.json, "id"));
+        json_array_foreach(json_object_get(a.json, "waves"), i, item)
+        {
+            printf("wave %lld: %lld of %lld devices would be updated\n", count(item, "wave"),
+                   count(item, "update_count"), count(item, "total_count"));
+        }
+        printf("%lld devices: %lld of another kind, %lld in another campaign; %lld to update are "
+               "not registered now\n",
+               count(a.json, "total_count"), count(a.json, "wrong_kind_count"),
+               count(a.json, "other_campaign_count"), count(a.json, "unregistered_count"));
     }
     cli_answer_fini(&a);
     return rc;
 }
 
 /* ---- watch, explain ---- */
-
-static long long count(const json_t *progress, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(progress, key));
-}
 
 /* A line when something changed, until the campaign has ended; exit 1 if devices failed. */
 static int campaign_watch(struct cli *c, int argc, char **argv)
@@ -335,14 +481,26 @@ static int campaign_explain(struct cli *c, int argc, char **argv)
 const struct cli_command cli_campaign_commands[] = {
     {"campaign", "create",
      "--filter F [--manifest ID] [--name N] [--when T] [--waves 1,5,25,100] [--max-failed PCT] "
-     "[--in-flight N] [--rate N] [--start]",
+     "[--in-flight N] [--rate N] [--bytes N] [--window 22:00-04:30 [--time-zone Europe/Oslo]] "
+     "[--approval] [--start]",
      "make a campaign", campaign_create},
+    {"campaign", "plan", "ID", "say what a start would do now", campaign_plan},
     {"campaign", "start", "ID", "start it", campaign_start},
+    {"campaign", "approve", "ID", "let it begin; with another key than it was started with",
+     campaign_approve},
+    {"campaign", "deny", "ID", "make it a draft again", campaign_deny},
     {"campaign", "stop", "ID [--hard]", "stop it; --hard: also what is downloading", campaign_stop},
     {"campaign", "pause", "ID", "begin with no more devices", campaign_pause},
+    {"campaign", "drain", "ID", "pause, and call back what has not begun to download",
+     campaign_drain},
     {"campaign", "resume", "ID", "go on, also past a gate that has tripped", campaign_resume},
     {"campaign", "advance", "ID", "open the next wave now", campaign_advance},
     {"campaign", "retry", "ID", "try again what has failed", campaign_retry},
+    {"campaign", "clone", "ID [--devices succeeded|failed|remaining]",
+     "make a draft with the same rules, for the same filter or some of its devices",
+     campaign_clone},
+    {"campaign", "rollback", "ID --manifest ID",
+     "make a draft that takes the devices that succeeded elsewhere", campaign_rollback},
     {"campaign", "watch", "ID", "show its progress until it ends", campaign_watch},
     {"campaign", "explain", "CAMPAIGN DEVICE", "say why a device is not done", campaign_explain},
     {"campaign", "ls", "", "list campaigns", campaign_ls},

@@ -135,7 +135,10 @@ dr_err_t db_campaign_in_phase(struct db_reader *r, int64_t first, int64_t last, 
     int64_t n;
 
     dr_assert(r != NULL && fn != NULL);
-    struct conn_q q = conn_q(r, CAMPAIGN_SELECT "WHERE phase BETWEEN ? AND ? ORDER BY id");
+    struct conn_q q = conn_q(r, CAMPAIGN_SELECT
+                             "WHERE phase BETWEEN ?1 AND ?2 OR (phase = ?2 + 1 AND EXISTS"
+                             " (SELECT 1 FROM campaign_device d WHERE d.campaign = campaign.id AND"
+                             " d.watch = 1)) ORDER BY phase, id");
     conn_put_int(&q, first);
     conn_put_int(&q, last);
     return campaign_rows(&q, fn, data, &n);
@@ -409,6 +412,28 @@ dr_err_t db_campaign_device_ready(struct db_reader *r, int64_t campaign, int64_t
     conn_put_int(&q, now_ms);
     conn_put_int(&q, limit);
     return device_rows(&q, fn, data, NULL);
+}
+
+dr_err_t db_campaign_device_ids(struct db_reader *r, int64_t account, int64_t campaign,
+                                int64_t buckets, int64_t after, uint32_t limit,
+                                dr_err_t (*fn)(void *data, int64_t device), void *data)
+{
+    dr_err_t err = DR_OK;
+
+    dr_assert(r != NULL && fn != NULL);
+    struct conn_q q =
+        conn_q(r, "SELECT device FROM campaign_device WHERE campaign = ? AND device > ?"
+                  " AND account = ? AND (1 << bucket) & ? <> 0 ORDER BY device LIMIT ?");
+    conn_put_int(&q, campaign);
+    conn_put_int(&q, after);
+    conn_put_int(&q, account);
+    conn_put_int(&q, buckets);
+    conn_put_int(&q, limit);
+    while (err == DR_OK && conn_row(&q)) {
+        err = fn(data, conn_col_int(&q, 0));
+    }
+    dr_err_t end = conn_end(&q);
+    return end != DR_OK ? end : err;
 }
 
 dr_err_t db_campaign_device_with(struct db_reader *r, int64_t campaign, int64_t status,

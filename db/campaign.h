@@ -29,7 +29,7 @@ struct db_reader;
 #define DB_CAMPAIGN_CHUNK_MAX 1000
 
 /** X(member = column, TEXT or INT). Absent: "" and 0. */
-#define DB_CAMPAIGN_FIELDS(X)                                                                      \
+#define DB_CAMPAIGN_FIELDS_1(X)                                                                    \
     X(name, TEXT)                                                                                  \
     X(description, TEXT)                                                                           \
     X(device_filter, TEXT) /* as given */                                                          \
@@ -72,6 +72,14 @@ struct db_reader;
     X(window_to, INT)                                                                              \
     X(window_offset, INT) /* minutes east of UTC */                                                \
     X(conflict, INT)
+#define DB_CAMPAIGN_FIELDS_2(X)                                                                    \
+    X(window_zone, TEXT)    /* of the IANA database; "" = window_offset counts */                  \
+    X(bytes_per_s, INT)     /* 0 = no limit */                                                     \
+    X(source_campaign, INT) /* its devices instead of those of the filter; 0 = none */             \
+    X(source_buckets, INT)  /* bits: which of them */                                              \
+    X(started_by, INT)      /* API key; another one has to approve */
+/* Each later release adds a list and a step of the schema. */
+#define DB_CAMPAIGN_FIELDS(X) DB_CAMPAIGN_FIELDS_1(X) DB_CAMPAIGN_FIELDS_2(X)
 
 struct db_campaign {
     int64_t id, account;
@@ -104,7 +112,8 @@ DR_CHECK dr_err_t db_campaign_list(struct db_reader *r, const struct db_query *q
                                    db_campaign_fn *fn, void *data, struct dr_errinfo *reterr);
 DR_CHECK dr_err_t db_campaign_count(struct db_reader *r, const struct db_query *query, int64_t *ret,
                                     struct dr_errinfo *reterr);
-/** Of all accounts with first <= phase <= last: for the start. */
+/** Of all accounts with first <= phase <= last, and of the phase after it those with devices that
+ * are watched: for the start. */
 DR_CHECK dr_err_t db_campaign_in_phase(struct db_reader *r, int64_t first, int64_t last,
                                        db_campaign_fn *fn, void *data);
 /** Is this manifest the one of a campaign with first <= phase <= last? @param ret  its id, 0 = no
@@ -205,6 +214,11 @@ DR_CHECK dr_err_t db_campaign_device_watched(struct db_reader *r, int64_t campai
 DR_CHECK dr_err_t db_campaign_device_ready(struct db_reader *r, int64_t campaign, int64_t wave,
                                            int64_t status, int64_t now_ms, uint32_t limit,
                                            db_campaign_device_fn *fn, void *data);
+/** Devices of the rows whose bucket is in the bits @p buckets, by the id of the device, from after
+ * @p after. */
+DR_CHECK dr_err_t db_campaign_device_ids(struct db_reader *r, int64_t account, int64_t campaign,
+                                         int64_t buckets, int64_t after, uint32_t limit,
+                                         dr_err_t (*fn)(void *data, int64_t device), void *data);
 /** Rows with @p status by id: for bulk changes. */
 DR_CHECK dr_err_t db_campaign_device_with(struct db_reader *r, int64_t campaign, int64_t status,
                                           uint32_t limit, db_campaign_device_fn *fn, void *data);

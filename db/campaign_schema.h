@@ -21,7 +21,7 @@
     "  id INTEGER PRIMARY KEY,"                                                                    \
     "  account INTEGER NOT NULL REFERENCES account(id),"                                           \
     "  version INTEGER NOT NULL,"                                                                  \
-    "  updated_at INTEGER NOT NULL" DB_CAMPAIGN_FIELDS(                                            \
+    "  updated_at INTEGER NOT NULL" DB_CAMPAIGN_FIELDS_1(                                          \
         DB_CAMPAIGN_COLUMN) ") STRICT;"                                                            \
                             "CREATE INDEX campaign_account ON campaign(account);"                  \
                             "CREATE INDEX campaign_phase ON campaign(phase);"                      \
@@ -66,3 +66,10 @@
                                                     "1;"                                           \
                                                     "CREATE INDEX campaign_device_other ON "       \
                                                     "campaign_device(device, component, status);"
+
+#define DB_CAMPAIGN_SCHEMA_2                                                                       \
+    "ALTER TABLE campaign ADD COLUMN window_zone TEXT NOT NULL DEFAULT '';"                        \
+    "ALTER TABLE campaign ADD COLUMN bytes_per_s INTEGER NOT NULL DEFAULT 0;"                      \
+    "ALTER TABLE campaign ADD COLUMN source_campaign INTEGER NOT NULL DEFAULT 0;"                  \
+    "ALTER TABLE campaign ADD COLUMN source_buckets INTEGER NOT NULL DEFAULT 0;"                   \
+    "ALTER TABLE campaign ADD COLUMN started_by INTEGER NOT NULL DEFAULT 0;"

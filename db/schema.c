@@ -218,7 +218,9 @@ static const char step4[] = DB_BOOTSTRAP_SCHEMA;
 static const char step_standing[] =
     "ALTER TABLE registration ADD COLUMN standing BLOB NOT NULL DEFAULT x'';";
 static const char step_certs[] = DB_CERT_SCHEMA;
-static const char *const steps[] = {step1, step2, step3, step4, step_standing, step_certs};
+static const char step_campaign_2[] = DB_CAMPAIGN_SCHEMA_2;
+static const char *const steps[] = {step1,         step2,      step3,          step4,
+                                    step_standing, step_certs, step_campaign_2};
 
 #define SCHEMA_VERSION ((int64_t)DR_ARRAY_LEN(steps))
 

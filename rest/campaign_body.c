@@ -50,6 +50,7 @@ static void filter_apply(struct rest_campaign_body *b, const json_t *body, struc
     }
     row->device_filter = text;
     row->conditions = b->conditions;
+    row->source_campaign = row->source_buckets = 0;
 }
 
 static void id_apply(struct rest_campaign_body *b, const json_t *body, const char *name,
@@ -188,6 +189,37 @@ static void window_apply(struct rest_campaign_body *b, const json_t *body, struc
     minute_apply(b, w, "from", &row->window_from);
     minute_apply(b, w, "to", &row->window_to);
     rest_body_int(w, "utc_offset_minutes", -840, 840, &row->window_offset, &b->errors);
+    const char *zone = "";
+    struct dr_zone *known = NULL;
+    if (rest_body_str(w, "time_zone", (struct rest_str_rule){.max = DR_ZONE_NAME_MAX}, true, &zone,
+                      &b->errors)) {
+        row->window_zone = zone == NULL ? "" : zone;
+        if (row->window_zone[0] != '\0' && dr_zone_load(row->window_zone, &known) != DR_OK) {
+            rest_field_error_add(&b->errors, "time_zone", "there is no such time zone");
+        }
+        (void)dr_zone_free(known);
+    }
+}
+
+/* Devices of another campaign instead of those of a filter. */
+static void source_apply(struct rest_campaign_body *b, const json_t *body, struct db_campaign *row)
+{
+    static const char *const choices[] = {"succeeded", "failed", "remaining"};
+    static const int64_t buckets[] = {CAMP_SOURCE_SUCCEEDED, CAMP_SOURCE_FAILED,
+                                      CAMP_SOURCE_REMAINING};
+    const json_t *o = sub_object(b, body, "x_source");
+
+    if (o == NULL) {
+        return;
+    }
+    id_apply(b, o, "campaign_id", &row->source_campaign);
+    if (row->source_campaign == 0) {
+        rest_field_error_add(&b->errors, "campaign_id", "it is missing");
+    } else if (json_object_get(body, "device_filter") != NULL) {
+        rest_field_error_add(&b->errors, "device_filter", "x_source says which devices");
+    }
+    row->source_buckets = buckets[choice_apply(b, o, "devices", choices, DR_ARRAY_LEN(choices), 2)];
+    row->device_filter = row->conditions = "";
 }
 
 static void limits_apply(struct rest_campaign_body *b, const json_t *body, struct db_campaign *row)
@@ -198,6 +230,7 @@ static void limits_apply(struct rest_campaign_body *b, const json_t *body, struc
     if (o != NULL) {
         rest_body_int(o, "max_in_flight", 1, 100000, &row->max_inflight, &b->errors);
         rest_body_int(o, "rate_per_minute", 0, 1000000, &row->rate_per_min, &b->errors);
+        rest_body_int(o, "bytes_per_second", 0, 1LL << 40, &row->bytes_per_s, &b->errors);
         rest_body_int(o, "max_devices", 0, CAMP_DEVICES_MAX, &row->max_devices, &b->errors);
     }
     o = sub_object(b, body, "x_retry");
@@ -233,6 +266,7 @@ void rest_campaign_apply(struct rest_campaign_body *b, struct db_campaign *row)
         row->description = text == NULL ? "" : text;
     }
     filter_apply(b, body, row);
+    source_apply(b, body, row);
     id_apply(b, body, "root_manifest_id", &row->root_manifest_id);
     time_apply(b, body, "when", &row->when_at);
     time_apply(b, body, "x_end", &row->end_at);

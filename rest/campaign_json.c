@@ -68,6 +68,22 @@ static void window_write(struct rest_json *j, const struct db_campaign *c)
                    (int)(c->window_to % 60));
     rest_json_str(j, "to", text);
     rest_json_int(j, "utc_offset_minutes", c->window_offset);
+    rest_json_str(j, "time_zone", c->window_zone[0] == '\0' ? NULL : c->window_zone);
+    rest_json_object_end(j);
+}
+
+static void source_write(struct rest_json *j, const struct db_campaign *c)
+{
+    if (c->source_campaign == 0) {
+        rest_json_null(j, "x_source");
+        return;
+    }
+    rest_json_object(j, "x_source");
+    rest_json_id(j, "campaign_id", c->source_campaign);
+    rest_json_str(j, "devices",
+                  c->source_buckets == CAMP_SOURCE_SUCCEEDED ? "succeeded"
+                  : c->source_buckets == CAMP_SOURCE_FAILED  ? "failed"
+                                                             : "remaining");
     rest_json_object_end(j);
 }
 
@@ -78,8 +94,10 @@ static void extensions_write(struct rest_json *j, const struct db_campaign *c)
     rest_json_object(j, "x_limits");
     rest_json_int(j, "max_in_flight", c->max_inflight);
     rest_json_int(j, "rate_per_minute", c->rate_per_min);
+    rest_json_int(j, "bytes_per_second", c->bytes_per_s);
     rest_json_int(j, "max_devices", c->max_devices);
     rest_json_object_end(j);
+    source_write(j, c);
     rest_json_object(j, "x_retry");
     rest_json_int(j, "attempts", c->retry_max);
     rest_json_int(j, "backoff_seconds", c->retry_backoff_s);

@@ -88,17 +88,25 @@ static dr_err_t one_read(struct db_reader *r, struct db_read *read)
 
 static void one_read_done(struct db_read *read, dr_err_t err)
 {
-    rest_one_end(DR_CONTAINER_OF(read, struct rest_one, read), err);
+    struct rest_one *one = DR_CONTAINER_OF(read, struct rest_one, read);
+
+    one->done(one, err);
 }
 
-void rest_one_read(struct rest_one *one, rest_one_read_fn *fn)
+void rest_one_read_then(struct rest_one *one, rest_one_read_fn *fn, rest_one_done_fn *done)
 {
     one->read_fn = fn;
+    one->done = done;
     one->status = one->status == 0 ? 200 : one->status;
     rest_read_start(one->req, &one->read, one_read, one_read_done);
     if (rest_req_answered(one->req)) { /* it did not start */
         rest_one_drop(one);
     }
+}
+
+void rest_one_read(struct rest_one *one, rest_one_read_fn *fn)
+{
+    rest_one_read_then(one, fn, rest_one_end);
 }
 
 static dr_err_t one_write(struct db_writer *w, struct db_job *job)

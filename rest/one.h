@@ -25,7 +25,7 @@ struct rest_one;
 typedef dr_err_t rest_one_read_fn(struct db_reader *r, struct rest_one *one);
 /** Change the object, and write its JSON into one->out. May run again: one->out is empty then. */
 typedef dr_err_t rest_one_write_fn(struct db_writer *w, struct rest_one *one);
-/** Committed, or failed: has to end in rest_one_end(). */
+/** Read or committed, or failed: has to end in rest_one_end(), or go on. */
 typedef void rest_one_done_fn(struct rest_one *one, dr_err_t err);
 
 struct rest_one {
@@ -62,6 +62,9 @@ bool rest_one_parsed(struct rest_one *one, dr_err_t err, const struct rest_field
 
 /** Read, then answer with one->status (0: 200). */
 void rest_one_read(struct rest_one *one, rest_one_read_fn *fn);
+
+/** Read, then go on in @p done. */
+void rest_one_read_then(struct rest_one *one, rest_one_read_fn *fn, rest_one_done_fn *done);
 
 /**
  * Write in the acknowledged lane, then answer with @p status (204: without a body).

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file  rest/v3_campaign_devices.c
- * @brief /v3/update-campaigns/{}/campaign-device-metadata, and why a device is where it is.
+ * @brief /v3/update-campaigns/{}: its devices, why one is where it is, who would be taken.
  */
 #include <string.h>
 
 #include "base/clock.h"
+#include "campaigns/plan.h"
 #include "db/registration.h"
 #include "rest/campaign.h"
 #include "rest/filter.h"
@@ -17,6 +18,7 @@ struct op {
     int64_t device;
     struct rest_page page;
     const char *bucket; /* only devices of that summary; NULL = all */
+    const struct camp_engine *engine;
 };
 
 struct phase_of {
@@ -251,11 +253,107 @@ static void explain_get(struct rest_req *req)
     }
 }
 
+/* ---- dry run ---- */
+
+struct dry {
+    struct op *op;
+    struct rest_json j;
+    uint32_t n;
+    bool has_more;
+};
+
+static dr_err_t dry_device(void *data, const struct camp_verdict_of_device *v)
+{
+    struct dry *d = data;
+
+    if (v->device <= d->op->page.after) {
+        return DR_OK;
+    }
+    if (d->n == d->op->page.limit) {
+        d->has_more = true; /* the rest is only counted */
+        return DR_OK;
+    }
+    d->n++;
+    rest_json_object(&d->j, NULL);
+    rest_json_str(&d->j, "object", "update-campaign-dry-run-device");
+    rest_json_id(&d->j, "id", v->device);
+    rest_json_int(&d->j, "wave", v->wave + 1);
+    rest_json_bool(&d->j, "would_update", v->code == NULL);
+    rest_json_str(&d->j, "code", v->code);
+    rest_json_str(&d->j, "reason", v->code == NULL ? NULL : camp_code_text(v->code));
+    rest_json_bool(&d->j, "registered", v->registered);
+    rest_json_object_end(&d->j);
+    return DR_OK;
+}
+
+static dr_err_t dry_read(struct db_reader *r, struct rest_one *one)
+{
+    struct op *op = DR_CONTAINER_OF(one, struct op, one);
+    struct dry d = {.op = op, .j = rest_json_of(&one->out)};
+    struct camp_plan plan;
+
+    rest_json_object(&d.j, NULL);
+    rest_json_str(&d.j, "object", "update-campaign-dry-run");
+    rest_json_id(&d.j, "campaign_id", one->id);
+    rest_json_int(&d.j, "limit", op->page.limit);
+    rest_json_array(&d.j, "data");
+    dr_err_t err = camp_plan(op->engine, r, one->account, one->id, dry_device, &d, &plan);
+    rest_json_array_end(&d.j);
+    rest_json_bool(&d.j, "has_more", d.has_more);
+    rest_json_int(&d.j, "total_count", plan.total);
+    rest_json_int(&d.j, "other_campaign_count", plan.conflicts);
+    rest_json_int(&d.j, "wrong_kind_count", plan.wrong_kind);
+    rest_json_int(&d.j, "unregistered_count", plan.unregistered);
+    rest_json_array(&d.j, "waves");
+    for (size_t w = 0; w < plan.n_waves; w++) {
+        rest_json_object(&d.j, NULL);
+        rest_json_int(&d.j, "wave", (int64_t)w + 1);
+        rest_json_int(&d.j, "total_count", plan.devices[w]);
+        rest_json_int(&d.j, "update_count", plan.updated[w]);
+        rest_json_object_end(&d.j);
+    }
+    rest_json_array_end(&d.j);
+    rest_json_object_end(&d.j);
+    return err != DR_OK ? err : dr_dynbuf_err(&one->out);
+}
+
+static void dry_done(struct rest_one *one, dr_err_t err)
+{
+    struct rest_field_errors errors = {0};
+
+    if (err == DR_ERR_INVAL) {
+        rest_field_error_add(&errors, "root_manifest_id",
+                             "the campaign has no manifest, or one that cannot be used");
+        (void)rest_one_parsed(one, err, &errors);
+    } else {
+        rest_one_end(one, err);
+    }
+}
+
+static void dry_get(struct rest_req *req)
+{
+    struct rest_field_errors errors = {0};
+    struct op *op = rest_one_of_path(req, sizeof *op, "campaign");
+
+    if (op == NULL ||
+        !rest_one_parsed(&op->one, rest_page_parse(&req->target, false, &op->page, &errors),
+                         &errors)) {
+        return;
+    }
+    op->engine = rest_of(req)->config.campaigns;
+    if (op->engine == NULL) {
+        rest_one_end(&op->one, DR_ERR_CANCELED);
+        return;
+    }
+    rest_one_read_then(&op->one, dry_read, dry_done);
+}
+
 #define BASE "/v3/update-campaigns/{}"
 static const struct rest_route routes[] = {
     {REST_GET, REST_READ, BASE "/campaign-device-metadata", devices_get, 0},
     {REST_GET, REST_READ, BASE "/campaign-device-metadata/{}", device_get, 0},
     {REST_GET, REST_READ, BASE "/devices/{}/explain", explain_get, 0},
+    {REST_GET, REST_READ, BASE "/dry-run", dry_get, 0},
 };
 
 const struct rest_routes rest_v3_campaign_devices_routes = {routes, DR_ARRAY_LEN(routes)};

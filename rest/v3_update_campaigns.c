@@ -104,6 +104,7 @@ struct op {
     struct camp_progress progress;
     struct db_campaign row; /* CREATE */
     struct rest_campaign_body body;
+    bool rollback;
     enum { THEN_NOTHING, THEN_START, THEN_STOP } then;
 };
 
@@ -138,7 +139,9 @@ static void op_refuse(struct op *op, dr_err_t err)
     } else if (err == DR_ERR_DENIED) {
         rest_one_drop(&op->one);
         rest_answer_error(req, 403, NULL,
-                          "only name and description can be changed once it is started");
+                          op->action.verb == CAMP_DO_APPROVE
+                              ? "another API key than the one that started it has to approve"
+                              : "only name and description can be changed once it is started");
     } else if (err == DR_ERR_INVAL) {
         (void)rest_one_parsed(&op->one, err, &op->body.errors);
     } else {
@@ -211,6 +214,7 @@ static void action_start(struct op *op, enum camp_verb verb)
 {
     op->action.verb = verb;
     op->action.account = op->one.account;
+    op->action.key = op->one.req->who.key;
     op->action.id = op->one.id;
     op->action.cb = action_done;
     op->action.data = op;
@@ -252,6 +256,7 @@ static void action_done(struct camp_action *action, dr_err_t err)
             (struct camp_action){.verb = op->then == THEN_START ? CAMP_DO_START : CAMP_DO_STOP,
                                  .account = op->one.account,
                                  .id = op->one.id,
+                                 .key = op->one.req->who.key,
                                  .cb = then_done,
                                  .data = op};
         err = camp_action_start(op->engine, &op->action);
@@ -271,7 +276,8 @@ static void campaign_post(struct rest_req *req)
         return;
     }
     camp_spec_defaults(&op->row);
-    if (json_object_get(op->one.json, "device_filter") == NULL) {
+    if (json_object_get(op->one.json, "device_filter") == NULL &&
+        json_object_get(op->one.json, "x_source") == NULL) {
         rest_field_error_add(&op->body.errors, "device_filter", "it is missing");
     }
     rest_campaign_apply(&op->body, &op->row);
@@ -284,6 +290,112 @@ static void campaign_post(struct rest_req *req)
     action_start(op, CAMP_DO_CREATE);
 }
 
+/* ---- a new one like this ---- */
+
+static dr_err_t again_wave(void *data, const struct db_campaign_wave *row)
+{
+    struct op *op = data;
+    struct rest_campaign_body *b = &op->body;
+
+    if (!b->has_waves && b->n_waves < CAMP_WAVES_MAX) {
+        b->waves[b->n_waves] = *row;
+        b->waves[b->n_waves++].verdict = "";
+    }
+    return DR_OK;
+}
+
+static bool keep(struct rest_arena *arena, const char **text)
+{
+    *text = rest_arena_strndup(arena, *text, strlen(*text));
+    return *text != NULL;
+}
+
+static dr_err_t again_row(void *data, const struct db_campaign *row)
+{
+    struct op *op = data;
+    struct rest_arena *arena = &op->one.req->arena;
+    struct db_campaign *to = &op->row;
+    bool ok = true;
+
+    *to = *row;
+#define KEEP_INT(member)   (void)0
+#define KEEP_TEXT(member)  ok = keep(arena, &to->member) && ok
+#define KEEP(member, kind) KEEP_##kind(member);
+    DB_CAMPAIGN_FIELDS(KEEP)
+#undef KEEP
+    return ok ? DR_OK : DR_ERR_NOMEM;
+}
+
+static dr_err_t again_read(struct db_reader *r, struct rest_one *one)
+{
+    struct op *op = DR_CONTAINER_OF(one, struct op, one);
+    dr_err_t err = db_campaign_get(r, one->account, one->id, again_row, op);
+
+    return err == DR_OK ? db_campaign_waves(r, one->id, again_wave, op) : err;
+}
+
+/* It is read: make the new one. */
+static void again_done(struct rest_one *one, dr_err_t err)
+{
+    struct op *op = DR_CONTAINER_OF(one, struct op, one);
+
+    if (err != DR_OK) {
+        op_refuse(op, err);
+        return;
+    }
+    camp_spec_again(&op->row);
+    if (op->rollback) {
+        op->row.source_campaign = one->id;
+        op->row.source_buckets = CAMP_SOURCE_SUCCEEDED;
+        op->row.device_filter = op->row.conditions = "";
+        op->row.root_manifest_id = 0;
+    }
+    rest_campaign_apply(&op->body, &op->row);
+    if (op->rollback && op->row.root_manifest_id == 0) {
+        rest_field_error_add(&op->body.errors, "root_manifest_id",
+                             "it is missing: what the devices go back to");
+    }
+    if (op->body.errors.count != 0) {
+        op_refuse(op, DR_ERR_INVAL);
+        return;
+    }
+    op->one.status = 201;
+    op->action.row = &op->row;
+    op->action.waves = op->body.waves;
+    op->action.n_waves = op->body.n_waves;
+    action_start(op, CAMP_DO_CREATE);
+}
+
+static void again(struct rest_req *req, bool rollback)
+{
+    struct op *op = op_new(req, true);
+
+    if (op == NULL) {
+        return;
+    }
+    op->rollback = rollback;
+    if (req->body.len == 0) {
+        op->body.json = op->one.json = json_object();
+        if (op->body.json == NULL) {
+            op_refuse(op, DR_ERR_NOMEM);
+            return;
+        }
+    } else if (!body_read(op)) {
+        return;
+    }
+    rest_one_read_then(&op->one, again_read, again_done);
+}
+
+static void campaign_clone(struct rest_req *req)
+{
+    again(req, false);
+}
+
+static void campaign_rollback(struct rest_req *req)
+{
+    again(req, true);
+}
+
 static dr_err_t edit(struct camp_action *action, struct db_campaign *row)
 {
     struct op *op = action->data;
@@ -294,19 +406,12 @@ static dr_err_t edit(struct camp_action *action, struct db_campaign *row)
 
 static void campaign_put(struct rest_req *req)
 {
-    static const char *const spec[] = {"device_filter",
-                                       "root_manifest_id",
-                                       "when",
-                                       "autostop",
-                                       "autostop_success_percent",
-                                       "x_waves",
-                                       "x_limits",
-                                       "x_retry",
-                                       "x_window",
-                                       "approval_required",
-                                       "x_timeouts",
-                                       "x_end",
-                                       "x_conflict"};
+    static const char *const spec[] = {
+        "device_filter", "x_source",          "root_manifest_id",
+        "when",          "autostop",          "autostop_success_percent",
+        "x_waves",       "x_limits",          "x_retry",
+        "x_window",      "approval_required", "x_timeouts",
+        "x_end",         "x_conflict"};
     struct op *op = op_new(req, true);
 
     if (op == NULL || !body_read(op)) {
@@ -344,6 +449,7 @@ VERB(campaign_delete, CAMP_DO_DELETE)
 VERB(campaign_start, CAMP_DO_START)
 VERB(campaign_archive, CAMP_DO_ARCHIVE)
 VERB(campaign_approve, CAMP_DO_APPROVE)
+VERB(campaign_deny, CAMP_DO_DENY)
 VERB(campaign_hold, CAMP_DO_HOLD)
 VERB(campaign_drain, CAMP_DO_DRAIN)
 VERB(campaign_resume, CAMP_DO_RESUME)
@@ -381,6 +487,9 @@ static const struct rest_route routes[] = {
     {REST_POST, REST_WRITE, BASE "/{}/stop", campaign_stop, 0},
     {REST_POST, REST_WRITE, BASE "/{}/archive", campaign_archive, 0},
     {REST_POST, REST_WRITE, BASE "/{}/approve", campaign_approve, 0},
+    {REST_POST, REST_WRITE, BASE "/{}/clone", campaign_clone, 65536},
+    {REST_POST, REST_WRITE, BASE "/{}/rollback", campaign_rollback, 65536},
+    {REST_POST, REST_WRITE, BASE "/{}/deny", campaign_deny, 0},
     {REST_POST, REST_WRITE, BASE "/{}/hold", campaign_hold, 0},
     {REST_POST, REST_WRITE, BASE "/{}/drain", campaign_drain, 0},
     {REST_POST, REST_WRITE, BASE "/{}/resume", campaign_resume, 0},

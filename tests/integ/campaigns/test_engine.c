@@ -256,7 +256,7 @@ START_TEST(a_campaign_without_its_manifest_ends_at_once)
     int64_t id = world_campaign(NULL, NULL, 0);
 
     world_no_content = true;
-    started(id);
+    ck_assert_int_eq(world_do(CAMP_DO_START, id), DR_OK);
     ck_assert(world_until(id, CAMP_STOPPED, 5));
     ck_assert_int_eq(world_row(id).state, CAMP_STATE_MANIFESTREMOVED);
 }
@@ -281,6 +281,11 @@ START_TEST(approval_and_time_come_first)
     ck_assert_int_eq(world_do(CAMP_DO_START, id), DR_OK);
     ck_assert_int_eq(world_row(id).phase, CAMP_APPROVAL);
     world_run(2);
+    ck_assert_int_eq(world_do(CAMP_DO_DENY, id), DR_OK);
+    ck_assert_int_eq(world_row(id).phase, CAMP_DRAFT);
+    ck_assert_int_eq(world_do(CAMP_DO_START, id), DR_OK);
+    ck_assert_int_eq(world_do(CAMP_DO_APPROVE, id), DR_ERR_DENIED); /* who started it */
+    world_key = 2;
     ck_assert_int_eq(world_do(CAMP_DO_APPROVE, id), DR_OK);
     ck_assert_int_eq(world_row(id).phase, CAMP_TIMED);
     world_run(20);
@@ -328,6 +333,71 @@ START_TEST(a_continuous_campaign_takes_who_comes_later)
     ck_assert_int_eq(world_dev[0].delivered, 1);
     ck_assert_int_eq(world_do(CAMP_DO_STOP, id), DR_OK);
     ck_assert(world_until(id, CAMP_STOPPED, 10));
+}
+END_TEST
+
+static int64_t source;
+
+static void of_the_failed(struct db_campaign *row)
+{
+    row->source_campaign = source;
+    row->source_buckets = CAMP_SOURCE_FAILED;
+}
+
+START_TEST(a_campaign_can_take_what_failed_in_another)
+{
+    world_dev[1].manner = WORLD_REFUSES;
+    world_dev[2].manner = WORLD_REFUSES;
+    source = world_campaign(NULL, NULL, 0);
+    started(source);
+    ck_assert(world_until(source, CAMP_STOPPED, 150));
+    world_delete(&world_dev[2]);
+    world_dev[1].manner = WORLD_GOOD;
+    int64_t id = world_campaign(of_the_failed, NULL, 0);
+    started(id);
+    ck_assert(world_until(id, CAMP_STOPPED, 150));
+    ck_assert_int_eq(world_count(id, CAMP_SUCCEEDED), 1);
+    ck_assert_int_eq(world_device_row(id, world_dev[1].id).status, CAMP_SUCCEEDED);
+    ck_assert_int_eq(world_dev[0].delivered, 1);
+}
+END_TEST
+
+static void one_image_a_minute(struct db_campaign *row)
+{
+    row->bytes_per_s = 2; /* an image has 100 bytes */
+}
+
+START_TEST(bytes_are_counted_too)
+{
+    int64_t id = world_campaign(one_image_a_minute, NULL, 0);
+
+    started(id);
+    world_run(25);
+    ck_assert_int_eq(world_dev[0].delivered + world_dev[1].delivered + world_dev[2].delivered, 1);
+    world_run(50);
+    ck_assert_int_eq(world_dev[0].delivered + world_dev[1].delivered + world_dev[2].delivered, 2);
+    ck_assert(world_until(id, CAMP_STOPPED, 120));
+    ck_assert_int_eq(world_count(id, CAMP_SUCCEEDED), 3);
+}
+END_TEST
+
+START_TEST(drain_calls_back_who_has_not_begun)
+{
+    int64_t id = world_campaign(NULL, NULL, 0);
+
+    world_dev[0].mute = true;
+    started(id);
+    world_run(5);
+    ck_assert_int_eq(world_device_row(id, world_dev[0].id).status, CAMP_ADMITTED);
+    ck_assert_int_eq(world_do(CAMP_DO_DRAIN, id), DR_OK);
+    world_run(40);
+    ck_assert_int_eq(world_device_row(id, world_dev[0].id).status, CAMP_QUEUED);
+    ck_assert_int_eq(world_count(id, CAMP_SUCCEEDED), 2);
+    ck_assert_int_eq(world_row(id).phase, CAMP_ACTIVE);
+    world_dev[0].mute = false;
+    ck_assert_int_eq(world_do(CAMP_DO_RESUME, id), DR_OK);
+    ck_assert(world_until(id, CAMP_STOPPED, 120));
+    ck_assert_int_eq(world_count(id, CAMP_SUCCEEDED), 3);
 }
 END_TEST
 
@@ -543,6 +613,9 @@ int main(void)
     tcase_add_test(tc, approval_and_time_come_first);
     tcase_add_test(tc, a_deleted_device_does_not_keep_it_open);
     tcase_add_test(tc, a_continuous_campaign_takes_who_comes_later);
+    tcase_add_test(tc, a_campaign_can_take_what_failed_in_another);
+    tcase_add_test(tc, bytes_are_counted_too);
+    tcase_add_test(tc, drain_calls_back_who_has_not_begun);
     tc = add_case(s, "object 5");
     tcase_add_checked_fixture(tc, setup_object5, world_close);
     tcase_add_test(tc, object_5_is_pulled_executed_and_checked);

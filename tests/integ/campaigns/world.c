@@ -24,6 +24,7 @@ struct db *world_db;
 struct camp_engine *world_engine;
 int world_requests, world_in_flight_max, world_watched;
 char world_url_seen[512];
+int64_t world_key;
 bool world_no_content;
 
 static char dir[64];
@@ -581,6 +582,7 @@ void world_open(int n, bool object5)
     world_ms = 1700000000000;
     world_requests = world_in_flight_max = 0;
     world_no_content = false;
+    world_key = 1;
     n_devices = 0;
     write_now(seed, NULL);
     for (int i = 0; i < n; i++) {
@@ -724,7 +726,7 @@ int64_t world_campaign(void (*change)(struct db_campaign *row),
 
 dr_err_t world_do(enum camp_verb verb, int64_t campaign)
 {
-    struct camp_action a = {.verb = verb, .id = campaign};
+    struct camp_action a = {.verb = verb, .id = campaign, .key = world_key};
 
     return action_wait(&a);
 }

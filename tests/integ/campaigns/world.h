@@ -39,6 +39,8 @@ struct world_device {
 
 extern struct world_device world_dev[WORLD_DEVICES_MAX];
 extern int64_t world_ms, world_account;
+/** API key that asks for what world_do() does. */
+extern int64_t world_key;
 extern struct loop *world_loop;
 extern struct db *world_db;
 extern struct camp_engine *world_engine;

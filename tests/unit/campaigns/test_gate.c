@@ -128,8 +128,66 @@ static const struct {
 
 START_TEST(windows_open_when_they_say)
 {
-    ck_assert_msg(camp_window_open(&windows[_i].c, windows[_i].hour * HOUR) == windows[_i].open,
+    ck_assert_msg(camp_window_open(&windows[_i].c, NULL, windows[_i].hour * HOUR) ==
+                      windows[_i].open,
                   "%s", windows[_i].why);
+}
+END_TEST
+
+/* Helsinki, 2027: on Sunday March 28th the clock skips 03:00 to 04:00 (1806195600), on Sunday
+ * October 31st it shows 03:00 to 04:00 twice (1824948000 is the second 04:00). */
+#define SUNDAY(f, t)                                                                               \
+    {                                                                                              \
+        .window_days = 64, .window_from = f, .window_to = t, .window_zone = "Europe/Helsinki"      \
+    }
+static const struct {
+    const char *why;
+    struct db_campaign c;
+    int64_t at; /* s */
+    bool open;
+} zoned[] = {
+    {"02:30, before the skip", SUNDAY(150, 300), 1806193800, true},
+    {"skipped, opens with the skip", SUNDAY(210, 270), 1806195600, true},
+    {"skipped, not before", SUNDAY(210, 270), 1806195599, false},
+    {"skipped, until 04:30", SUNDAY(210, 270), 1806197399, true},
+    {"skipped, closed at 04:30", SUNDAY(210, 270), 1806197400, false},
+    {"wholly skipped, as long as it is", SUNDAY(190, 220), 1806195600 + 30 * 60 - 1, true},
+    {"wholly skipped, and over", SUNDAY(190, 220), 1806195600 + 30 * 60, false},
+    {"twice, the first time", SUNDAY(190, 220), 1824940800 + 10 * 60, true},
+    {"twice, not the second time", SUNDAY(190, 220), 1824944400 + 15 * 60, false},
+    {"through the night", SUNDAY(120, 300), 1824948000 + 3599, true},
+    {"through the night, over", SUNDAY(120, 300), 1824948000 + 3600, false},
+};
+
+START_TEST(windows_follow_the_clock_of_their_zone)
+{
+    struct dr_zone *zone = NULL;
+
+    ck_assert_int_eq(dr_zone_load("Europe/Helsinki", &zone), DR_OK);
+    ck_assert_msg(camp_window_open(&zoned[_i].c, zone, zoned[_i].at * 1000) == zoned[_i].open, "%s",
+                  zoned[_i].why);
+    ck_assert(!camp_window_open(&zoned[_i].c, NULL, zoned[_i].at * 1000)); /* not known: closed */
+    ck_assert_ptr_null(dr_zone_free(zone));
+}
+END_TEST
+
+#define MINUTE 60000
+
+START_TEST(a_clock_that_was_moved_is_believed_later)
+{
+    struct camp_clock c = {0};
+    int64_t day = 24 * HOUR;
+
+    ck_assert(camp_clock_look(&c, day, 0));
+    ck_assert(camp_clock_look(&c, day + MINUTE + 20000, MINUTE)); /* it drifts */
+    ck_assert(!camp_clock_look(&c, 3 * day, 2 * MINUTE));         /* a jump */
+    ck_assert(camp_clock_look(&c, day + 3 * MINUTE, 3 * MINUTE)); /* taken back */
+    ck_assert(!camp_clock_look(&c, 4 * MINUTE, 4 * MINUTE));      /* a day back */
+    ck_assert(!camp_clock_look(&c, 18 * MINUTE, 18 * MINUTE));
+    ck_assert(!camp_clock_look(&c, day, 18 * MINUTE + 1)); /* another one begins anew */
+    ck_assert(!camp_clock_look(&c, day + 14 * MINUTE, 32 * MINUTE + 1));
+    ck_assert(camp_clock_look(&c, day + 15 * MINUTE, 33 * MINUTE + 1));
+    ck_assert(camp_clock_look(&c, day + 16 * MINUTE, 34 * MINUTE + 1));
 }
 END_TEST
 
@@ -256,6 +314,8 @@ int main(void)
     tcase_add_test(tc, shares_are_near_and_grow_by_adding);
     tcase_add_test(tc, small_fleets_fill_the_first_waves);
     tcase_add_loop_test(tc, windows_open_when_they_say, 0, (int)DR_ARRAY_LEN(windows));
+    tcase_add_loop_test(tc, windows_follow_the_clock_of_their_zone, 0, (int)DR_ARRAY_LEN(zoned));
+    tcase_add_test(tc, a_clock_that_was_moved_is_believed_later);
     tcase_add_test(tc, a_rate_is_kept_over_time);
     tcase_add_test(tc, conditions_survive_as_text);
     tcase_add_loop_test(tc, reports_are_understood, 0, (int)DR_ARRAY_LEN(reports));

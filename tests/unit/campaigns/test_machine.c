@@ -173,6 +173,71 @@ END_TEST
 
 static const struct {
     const char *why;
+    int64_t from, delivered;
+    enum camp_mech mech;
+    int64_t to, to_op; /* to 0 = nothing changes */
+} recalls[] = {
+    {"waits", CAMP_QUEUED, 0, CAMP_MECH_UNKNOWN, 0, 0},
+    {"is being asked", CAMP_ADMITTED, 0, CAMP_MECH_UNKNOWN, CAMP_QUEUED, 0},
+    {"is away", CAMP_WAIT_DEVICE, 0, CAMP_MECH_UNKNOWN, CAMP_QUEUED, 0},
+    {"is away with it", CAMP_WAIT_DEVICE, 1, CAMP_MECH_OBJECT5, 0, 0},
+    {"has it", CAMP_DELIVERED, 1, CAMP_MECH_OBJECT5, CAMP_DELIVERED, CAMP_OP_RESET},
+    {"has it, and cannot forget", CAMP_DELIVERED, 1, CAMP_MECH_PELION, 0, 0},
+    {"loads", CAMP_DOWNLOADING, 1, CAMP_MECH_OBJECT5, 0, 0},
+    {"installs", CAMP_INSTALLING, 1, CAMP_MECH_OBJECT5, 0, 0},
+    {"is done", CAMP_SUCCEEDED, 1, CAMP_MECH_OBJECT5, 0, 0},
+};
+
+START_TEST(a_recall_takes_back_what_has_not_begun)
+{
+    struct camp_row row = row_of(recalls[_i].from);
+    struct camp_input in = IN(RECALL);
+
+    row.d.delivered = recalls[_i].delivered;
+    row.d.mech = recalls[_i].mech;
+    in.now_ms = NOW;
+    bool changed = camp_machine(&policy, &in, &row);
+    ck_assert_msg(changed == (recalls[_i].to != 0), "%s", recalls[_i].why);
+    if (changed) {
+        ck_assert_msg(row.d.status == recalls[_i].to, "%s", recalls[_i].why);
+        ck_assert_msg(row.d.op == recalls[_i].to_op, "%s", recalls[_i].why);
+        ck_assert_int_eq(row.d.attempt, 0);
+    }
+}
+END_TEST
+
+/* How the device answers when it is told to forget. */
+static const struct {
+    struct camp_input in;
+    int64_t to, to_op, delivered;
+} forgotten[] = {
+    {IN(OP_OK), CAMP_QUEUED, CAMP_OP_NONE, 0},
+    {NO(TRANSIENT), CAMP_DELIVERED, READ, 1},
+    {IN(DEADLINE), CAMP_DELIVERED, READ, 1},
+    {IN(RESTART), CAMP_DELIVERED, CAMP_OP_RESET, 1},
+};
+
+START_TEST(a_recalled_device_waits_again_once_it_has_forgotten)
+{
+    struct camp_row row = row_of(CAMP_DELIVERED);
+    struct camp_input in = IN(RECALL);
+
+    row.d.delivered = 1;
+    row.d.mech = CAMP_MECH_OBJECT5;
+    in.now_ms = NOW;
+    ck_assert(camp_machine(&policy, &in, &row));
+    ck_assert(!camp_machine(&policy, &in, &row)); /* told once */
+    in = forgotten[_i].in;
+    in.now_ms = row.d.deadline;
+    ck_assert(camp_machine(&policy, &in, &row));
+    ck_assert_int_eq(row.d.status, forgotten[_i].to);
+    ck_assert_int_eq(row.d.op, forgotten[_i].to_op);
+    ck_assert_int_eq(row.d.delivered, forgotten[_i].delivered);
+}
+END_TEST
+
+static const struct {
+    const char *why;
     int64_t from, left_ms, to, to_op;
 } deadlines[] = {
     {"no answer", CAMP_ADMITTED, 0, CAMP_WAIT_DEVICE, READ},
@@ -293,6 +358,9 @@ int main(void)
     TCase *tc = add_case(s, "moves");
 
     tcase_add_loop_test(tc, each_input_leads_where_it_should, 0, (int)DR_ARRAY_LEN(cases));
+    tcase_add_loop_test(tc, a_recall_takes_back_what_has_not_begun, 0, (int)DR_ARRAY_LEN(recalls));
+    tcase_add_loop_test(tc, a_recalled_device_waits_again_once_it_has_forgotten, 0,
+                        (int)DR_ARRAY_LEN(forgotten));
     tcase_add_loop_test(tc, each_deadline_does_its_work_when_it_is_due, 0,
                         (int)DR_ARRAY_LEN(deadlines));
     tcase_add_test(tc, the_clock_of_a_step_stands_still_while_the_device_is_away);
