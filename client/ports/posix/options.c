@@ -252,13 +252,16 @@ static bool account_take(struct options *o)
     if ((psk && !psk_take(o)) || (o->credentials_file != NULL && !credentials_take(o))) {
         return false;
     }
+    if (!uri_take(o)) {
+        return false;
+    }
     if (o->endpoint == NULL) {
-        o->endpoint = psk ? o->identity : o->credentials.endpoint;
+        o->endpoint = psk ? o->identity : o->credentials.endpoint; /* empty without either */
     }
     if (strlen(o->endpoint) == 0 || strlen(o->endpoint) > CL_ENDPOINT_MAX) {
         return bad("--endpoint", "1 to 64 characters are needed");
     }
-    return uri_take(o);
+    return true;
 }
 
 static bool framing_take(const char *text, struct options *o)

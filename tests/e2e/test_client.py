@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""drover-client, the reference device, against a real server."""
+import base64
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import harness
+from harness import Channel, Failed, device_request, payload_text, wait_for
+
+KEY = "00112233445566778899aabbccddeeff"
+
+
+class Client:
+    """One drover-client; its lines of standard output and of standard error are in out and err."""
+
+    def __init__(self, folder, *args):
+        self.args = [str(harness.BIN / "drover-client"), "--data", str(folder), *map(str, args)]
+        self.out, self.err = [], []
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.args, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        stdin=subprocess.PIPE, text=True)
+        for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
+            threading.Thread(target=self.collect, args=(stream, lines), daemon=True).start()
+
+    @staticmethod
+    def collect(stream, lines):
+        for line in stream:
+            lines.append(line.rstrip("\n"))
+
+    def registrations(self):
+        return self.out.count("Client registered")
+
+    def registered(self, times=1, timeout=30):
+        """The device id, once it registered so many times."""
+
+        def there():
+            if self.process.poll() is not None:
+                raise Failed(f"drover-client ended with {self.process.returncode}: {self.err}")
+            ids = [line[11:] for line in self.out if line.startswith("Device Id: ")]
+            return ids[-1] if self.registrations() >= times and len(ids) >= times else None
+
+        return wait_for(f"registered {times} times: {self.err}", there, timeout)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(10) == 0, self.err
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+
+@pytest.fixture
+def make_client(tmp_path):
+    """make_client(server, *options, name=) → a running client whose key the server has."""
+    made = []
+
+    def make(server, *options, name="mcu-1", uri=None):
+        key = tmp_path / f"{name}.hex"
+        key.write_text(KEY + "\n")
+        server.cli("psk", "add", name, "--key-file", key)
+        client = Client(tmp_path / f"dev-{name}", "--server", uri or harness.coaps(server),
+                        "--psk-identity", name, "--psk-key-file", key, *options)
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.kill()
+
+
+def ask(channel, rest, device, method, uri, payload=None):
+    """The answer of the device."""
+    return channel.answer(device_request(rest, device, method, uri, payload))
+
+
+def test_registers_and_deregisters_at_sigterm(server, make_client):
+    client = make_client(server)
+    device = client.registered()
+    rest = server.rest()
+    found = rest.get(f"/v3/devices/{device}")
+    assert (found["endpoint_name"], found["state"]) == ("mcu-1", "registered")
+    listed = {r["uri"] for r in rest.get(f"/v2/endpoints/{device}")}
+    assert {"/1/0", "/3/0", "/4/0", "/3303/0"} <= listed
+    assert not any(uri.startswith("/0") for uri in listed)
+    client.stop()
+    wait_for("deregistered", lambda: rest.get(f"/v3/devices/{device}")["state"] == "deregistered", 5)
+
+
+def test_is_read_written_and_executed(server, make_client):
+    client = make_client(server)
+    device, rest = client.registered(), server.rest()
+    channel = Channel(server)
+    answer = ask(channel, rest, device, "GET", "/3/0/0")
+    assert (answer["status"], payload_text(answer)) == (200, "Drover")
+    assert ask(channel, rest, device, "GET", "/3/0")["status"] == 200
+    assert 20 <= float(payload_text(ask(channel, rest, device, "GET", "/3303/0/5700"))) <= 24
+    # the lifetime is written and read back, and an update tells it to the server
+    assert ask(channel, rest, device, "PUT", "/1/0/1", "5000")["status"] in (200, 204)
+    assert payload_text(ask(channel, rest, device, "GET", "/1/0/1")) == "5000"
+    assert ask(channel, rest, device, "POST", "/3303/0/5605")["status"] in (200, 204)
+    # nobody may even ask for keys; what is not there says so
+    device_request(rest, device, "GET", "/0/0/5", expect=400)
+    assert ask(channel, rest, device, "GET", "/3/0/999")["status"] == 404
+    assert ask(channel, rest, device, "PUT", "/3/0/0", "x")["status"] in (400, 405)
+    channel.close()
+
+
+def test_is_observed(server, make_client):
+    client = make_client(server)
+    device, rest = client.registered(), server.rest()
+    channel = Channel(server)
+    rest("PUT", f"/v2/subscriptions/{device}/3303/0/5700", expect=202)
+
+    def values():
+        return {base64.b64decode(n["payload"]) for n in channel.notifications if n["path"] == "/3303/0/5700"}
+
+    channel.until(lambda: len(values()) >= 3, 20)
+    channel.close()
+
+
+def test_reboot_runs_the_program_again(server, make_client):
+    client = make_client(server)
+    device, rest = client.registered(), server.rest()
+    pid = client.process.pid
+    channel = Channel(server)
+    assert ask(channel, rest, device, "POST", "/3/0/4")["status"] in (200, 204)
+    assert client.registered(times=2) == device
+    assert client.process.pid == pid and client.process.poll() is None
+    assert payload_text(ask(channel, rest, device, "GET", "/3/0/0")) == "Drover"
+    channel.close()
+
+
+# after a crash the client repeats its update for a minute or more before it shakes hands again
+LONG = pytest.mark.skipif(os.environ.get("DR_LONG") != "1", reason="takes two minutes: DR_LONG=1")
+
+
+@pytest.mark.parametrize("how", ["stop", pytest.param("kill", marks=LONG)])
+def test_survives_a_restart_of_the_server(make_server, make_client, tmp_path, how):
+    server = make_server("--coaps", "127.0.0.1:0")
+    host, port = server.address("coaps")
+    client = make_client(server, "--lifetime", 5)
+    device = client.registered()
+    getattr(server, how)()
+    again = server.start("--coaps", f"{host}:{port}")
+    rest = again.rest()
+    channel = Channel(again)
+    wait_for("registered and answering",
+             lambda: rest.get(f"/v3/devices/{device}")["state"] == "registered", 60)
+    async_id = device_request(rest, device, "GET", "/3/0/0")
+    assert channel.answer(async_id, timeout=150)["status"] == 200
+    channel.close()
+
+
+def test_a_wrong_key_is_said(server, make_client, tmp_path):
+    good = make_client(server)
+    good.registered()
+    bad_key = tmp_path / "bad.hex"
+    bad_key.write_text("ff" * 16 + "\n")
+    client = Client(tmp_path / "dev-bad", "--server", harness.coaps(server), "--psk-identity", "mcu-1",
+                    "--psk-key-file", bad_key)
+    try:
+        wait_for("a message", lambda: any("key is wrong" in line for line in client.err), 45)
+        assert client.registrations() == 0
+        client.stop()
+    finally:
+        client.kill()
+
+
+@pytest.mark.parametrize("args,word", [
+    ([], "--data"),
+    (["--data", "x"], "--server or --bootstrap"),
+    (["--data", "x", "--server", "http://h:1"], "coaps://"),
+    (["--data", "x", "--server", "coaps://h:0", "--psk-identity", "a", "--psk-key-file", "KEY"], "coaps://"),
+    (["--data", "x", "--server", "coaps://h:1"], "--psk-identity or --credentials"),
+    (["--data", "x", "--server", "coap://h:1"], "--endpoint"),
+    (["--data", "x", "--server", "coaps://h:1", "--bootstrap", "coaps://h:2"], "only one"),
+    (["--data", "x", "--server", "coaps://h:1", "--psk-identity", "a"], "both are needed"),
+    (["--data", "x", "--server", "coaps://h:1", "--psk-identity", "a", "--psk-key-file", "/nowhere"], "/nowhere"),
+    (["--data", "x", "--bootstrap", "coaps://h:1", "--credentials", "KEY"], "KEY:1: 'const' expected"),
+    (["--data", "x", "--slot-size", "many"], "--slot-size"),
+    (["--data", "x", "--framing", "none"], "--framing"),
+    (["--data", "x", "stray"], "stray"),
+])
+def test_bad_options_are_two_and_one_message(tmp_path, args, word):
+    key = tmp_path / "KEY"
+    key.write_text(KEY)
+    done = subprocess.run([str(harness.BIN / "drover-client"), *[str(key) if a == "KEY" else a for a in args]],
+                          capture_output=True, text=True, timeout=10, cwd=tmp_path, check=False)
+    assert done.returncode == 2 and done.stdout == ""
+    assert word in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not os.path.exists(tmp_path / "x")
+
+
+def test_help_goes_to_standard_output():
+    code, out, err = harness.run("drover-client", "--help")
+    assert code == 0 and err == "" and "SYNOPSIS" in out and "--bootstrap" in out
+
+
+def test_the_console(server, make_client):
+    client = make_client(server, "--console")
+    client.registered()
+    client.process.stdin.write("status\n")
+    client.process.stdin.flush()
+    wait_for("status", lambda: any(line.startswith("registered, endpoint mcu-1") for line in client.out), 5)
+    client.process.stdin.write("quit\n")
+    client.process.stdin.flush()
+    assert client.process.wait(10) == 0
+
+
+def test_a_flash_of_another_size_is_refused(server, make_client, tmp_path):
+    client = make_client(server)
+    client.registered()
+    client.stop()
+    time.sleep(0.1)
+    code, _, err = harness.run("drover-client", *client.args[1:], "--slot-size", "65536", check=False)
+    assert code == 1 and "another slot size" in err
