@@ -49,8 +49,8 @@ struct cli_command {
                char **argv); /**< argv[0] is the first word behind the name */
 };
 
-extern const struct cli_command cli_device_commands[], cli_psk_commands[], cli_key_commands[],
-    cli_campaign_commands[], cli_system_commands[], cli_manifest_commands[];
+extern const struct cli_command cli_bootstrap_commands[], cli_device_commands[], cli_psk_commands[],
+    cli_key_commands[], cli_campaign_commands[], cli_system_commands[], cli_manifest_commands[];
 
 /** A REST answer. */
 struct cli_answer {

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "db/account.h"
+#include "db/bootstrap.h"
 #include "db/device.h"
 #include "devices/dev.h"
 #include "rest/arena.h"
@@ -133,3 +134,20 @@ DR_CHECK dr_err_t rest_psk_parse(const json_t *json, struct rest_arena *arena,
 DR_CHECK dr_err_t rest_psk_import_parse(const json_t *json, struct rest_arena *arena,
                                         struct rest_psk_body **ret, size_t *ret_n, size_t *ret_at,
                                         const char **ret_text);
+
+/* ---- /v3/drover/bootstrap-policies ---- */
+
+const char *rest_boot_scope_name(enum db_boot_scope scope);
+const char *rest_boot_security_name(enum db_boot_security security);
+const char *rest_boot_reset_name(enum db_boot_reset reset);
+
+/**
+ * Change @p p by what the body has.
+ * @param create  scope and pattern count too; else they stay
+ * @retval DR_ERR_INVAL  see @p errors
+ * @retval DR_ERR_PROTO  not an object
+ * @retval DR_ERR_NOMEM
+ */
+DR_CHECK dr_err_t rest_boot_policy_parse(const json_t *json, bool create, struct rest_arena *arena,
+                                         struct db_boot_policy *p,
+                                         struct rest_field_errors *errors);

@@ -90,6 +90,7 @@ extern const struct rest_routes rest_v3_device_events_routes;
 extern const struct rest_routes rest_v3_api_keys_routes;
 extern const struct rest_routes rest_v3_accounts_routes;
 extern const struct rest_routes rest_v3_backup_routes;
+extern const struct rest_routes rest_v3_bootstrap_policies_routes;
 extern const struct rest_routes rest_v3_firmware_images_routes;
 extern const struct rest_routes rest_v3_firmware_manifests_routes;
 extern const struct rest_routes rest_v3_upload_jobs_routes;

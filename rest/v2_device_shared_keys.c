@@ -365,6 +365,12 @@ static dr_err_t delete_run(struct db_writer *w, struct db_job *job)
     struct op *op = DR_CONTAINER_OF(job, struct op, job);
     dr_err_t err = db_psk_delete(w, op->account, op->endpoint, DB_PSK_OPERATOR, deleted_row, op);
 
+    if (err == DR_OK) { /* and what a bootstrap has delivered by it */
+        err = db_psk_delete(w, op->account, op->endpoint, DB_PSK_OFFERED, NULL, NULL);
+        if (err == DR_OK || err == DR_ERR_NOT_FOUND) {
+            err = db_psk_delete(w, op->account, op->endpoint, DB_PSK_BOOTSTRAPPED, NULL, NULL);
+        }
+    }
     return err == DR_ERR_NOT_FOUND ? DR_OK : err;
 }
 

@@ -8,7 +8,11 @@
  * their key with the application that polls it. The body is that of /v2/device-requests. 200 with
  * the async response; 202 with the async id when nothing came in time: the request stays queued and
  * its result goes to the channel.
+ *
+ * POST /v3/drover/devices/{device}/bootstrap?server=N&wait=S asks the device to bootstrap again, as
+ * a request for /1/N/9.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/list.h"
@@ -20,6 +24,7 @@
 
 #define WAIT_S_DEFAULT 30
 #define WAIT_S_MAX     300
+#define INSTANCE_MAX   65534
 
 struct op {
     struct dev_request request;
@@ -127,52 +132,54 @@ static void queued(struct dev_request *request, dr_err_t err)
     rest_req_on_gone(req, hung_up);
 }
 
-static void request_post(struct rest_req *req)
+/* NULL: answered. */
+static struct op *op_new(struct rest_req *req, int64_t *ret_device)
 {
     const char *text = rest_target_arg(&req->target, "wait");
     uint64_t wait_s = WAIT_S_DEFAULT;
     struct op *op = rest_arena_alloc(&req->arena, sizeof *op);
-    struct rest_device_request body;
 
     if (op == NULL) {
         rest_answer_err(req, DR_ERR_NOMEM);
-        return;
+        return NULL;
     }
     if (text != NULL && dr_parse_u64_max(text, strlen(text), WAIT_S_MAX, &wait_s) != DR_OK) {
         rest_answer_error(req, 400, NULL, "wait: 0 to 300 seconds");
-        return;
+        return NULL;
     }
-    int64_t device = rest_path_id(req, 0);
-    if (device == 0 || !rest_body_parse(req, &op->json)) {
-        return;
+    *ret_device = rest_path_id(req, 0);
+    if (*ret_device == 0) {
+        return NULL;
     }
     op->req = req;
     req->op = op;
     dr_timer_init(&op->timer, wait_over);
     rest_async_id_make(op->async_id);
     op->wait_ms = wait_s * 1000;
-    dr_err_t err = rest_device_request_parse(op->json, &req->arena, &body);
-    if (err == DR_OK) {
-        op->request = (struct dev_request){.account = req->who.account,
-                                           .device = device,
-                                           .key = req->who.key,
-                                           .async_id = op->async_id,
-                                           .method = body.method,
-                                           .uri = body.uri,
-                                           .content_type = body.content_type,
-                                           .accept = body.accept,
-                                           .payload = body.payload,
-                                           .retry = -1,
-                                           .expiry_s = -1,
-                                           .synchronous_cache = false,
-                                           .cb = queued};
-        op->wait = (struct rest_wait){.account = req->who.account,
-                                      .key = req->who.key,
-                                      .async_id = op->async_id,
-                                      .fn = result};
-        req->sent = sent;
-        err = rest_wait_start(rest_of(req), &op->wait);
-    }
+    return op;
+}
+
+static void op_start(struct op *op, int64_t device, const struct rest_device_request *body)
+{
+    struct rest_req *req = op->req;
+
+    op->request = (struct dev_request){.account = req->who.account,
+                                       .device = device,
+                                       .key = req->who.key,
+                                       .async_id = op->async_id,
+                                       .method = body->method,
+                                       .uri = body->uri,
+                                       .content_type = body->content_type,
+                                       .accept = body->accept,
+                                       .payload = body->payload,
+                                       .retry = -1,
+                                       .expiry_s = -1,
+                                       .synchronous_cache = false,
+                                       .cb = queued};
+    op->wait = (struct rest_wait){
+        .account = req->who.account, .key = req->who.key, .async_id = op->async_id, .fn = result};
+    req->sent = sent;
+    dr_err_t err = rest_wait_start(rest_of(req), &op->wait);
     if (err == DR_OK) {
         err = dev_request_start(rest_of(req)->devices, &op->request);
     }
@@ -182,9 +189,54 @@ static void request_post(struct rest_req *req)
     }
 }
 
+static void request_post(struct rest_req *req)
+{
+    struct rest_device_request body;
+    int64_t device = 0;
+    struct op *op = op_new(req, &device);
+
+    if (op == NULL || !rest_body_parse(req, &op->json)) {
+        return;
+    }
+    dr_err_t err = rest_device_request_parse(op->json, &req->arena, &body);
+    if (err != DR_OK) {
+        op_end(op);
+        answer_error(req, err);
+        return;
+    }
+    op_start(op, device, &body);
+}
+
+/* spec: LWM2M-1.1-CORE#6.1.5: Bootstrap-Request Trigger of an instance of object 1 */
+static void bootstrap_post(struct rest_req *req)
+{
+    const char *text = rest_target_arg(&req->target, "server");
+    uint64_t instance = 0;
+    int64_t device = 0;
+    struct op *op = op_new(req, &device);
+
+    if (op == NULL) {
+        return;
+    }
+    if (text != NULL && dr_parse_u64_max(text, strlen(text), INSTANCE_MAX, &instance) != DR_OK) {
+        rest_answer_error(req, 400, NULL, "server: instance of object 1");
+        return;
+    }
+    char *uri = rest_arena_alloc(&req->arena, 16);
+    if (uri == NULL) {
+        rest_answer_err(req, DR_ERR_NOMEM);
+        return;
+    }
+    (void)snprintf(uri, 16, "/1/%u/9", (unsigned)instance);
+    const struct rest_device_request body = {
+        .method = DEV_POST, .uri = uri, .content_type = "", .accept = ""};
+    op_start(op, device, &body);
+}
+
 static const struct rest_route routes[] = {
     {REST_POST, REST_WRITE, "/v3/drover/devices/{}/requests", request_post,
      REST_DEVICE_REQUEST_BODY_MAX},
+    {REST_POST, REST_WRITE, "/v3/drover/devices/{}/bootstrap", bootstrap_post, 0},
 };
 
 const struct rest_routes rest_v3_device_requests_routes = {routes, DR_ARRAY_LEN(routes)};
