@@ -125,9 +125,15 @@ static dr_err_t security_add(struct boot_session *s, uint16_t instance)
     return lwm2m_boot_security_add(&sec, instance, &s->nodes);
 }
 
-/* Further objects of the policy: SenML JSON, as REST has checked it. */
+/* Further objects of the policy: SenML JSON, as REST has checked it. Pelion's clients take the
+ * three objects of bootstrap only, and of /3 nothing but the time. */
 static dr_err_t objects_add(struct boot_session *s)
 {
+    if (s->pelion) {
+        const struct lwm2m_node node = {.path = LWM2M_PATH(LWM2M_OBJ_DEVICE, 0, 13),
+                                        .value = lwm2m_value_time(s->now_s)};
+        return lwm2m_nodes_add(&s->nodes, &node);
+    }
     const struct lwm2m_schema schema = {.models = s->sh->boot->cfg.models,
                                         .enabler = s->found.version};
     const struct lwm2m_decode_opts opts = {.schema = &schema, .base = LWM2M_PATH_ROOT};

@@ -163,6 +163,7 @@ struct boot_session {
     dr_err_t issue_err;
 
     /* the talk */
+    int64_t now_s; /**< unix time of the plan */
     struct lwm2m_boot_found found;
     bool discovered;
     struct lwm2m_boot_server server; /**< as planned */

@@ -498,22 +498,9 @@ static bool has_extra(const struct lwm2m_bootstrap *bs, const char *key)
 static void accounts_read(struct boot_session *s, const struct lwm2m_bootstrap *bs)
 {
     for (size_t i = 0; i < bs->extra_count; i++) {
-        struct lwm2m_str v = bs->extra[i].value;
-        if (!lwm2m_str_eq(bs->extra[i].key, "acc") || v.ptr == NULL) {
-            continue;
-        }
-        s->discovered = true;
-        while (v.len != 0) {
-            const char *comma = memchr(v.ptr, ',', v.len);
-            size_t len = comma == NULL ? v.len : (size_t)(comma - v.ptr);
-            uint64_t id;
-            if (dr_parse_u64_max(v.ptr, len, LWM2M_ID_MAX, &id) == DR_OK &&
-                s->found.n_security < LWM2M_BOOT_INSTANCES_MAX) {
-                s->found.security[s->found.n_security++].id = (uint16_t)id;
-            }
-            len += comma == NULL ? 0 : 1;
-            v.ptr += len;
-            v.len -= len;
+        if (lwm2m_str_eq(bs->extra[i].key, "acc")) {
+            s->discovered = true;
+            lwm2m_boot_accounts_read(bs->extra[i].value, &s->found);
         }
     }
 }

@@ -482,6 +482,7 @@ static void next(struct boot_session *s)
 void boot_talk(struct boot_session *s)
 {
     dr_assert(s != NULL && s->state == BOOT_MAKING);
+    s->now_s = dr_wall_ms() / 1000;
     if (s->pack) {
         store(s);
         return;

@@ -101,6 +101,22 @@ dr_err_t lwm2m_boot_discover_read(const char *text, size_t len, struct lwm2m_boo
     return err;
 }
 
+void lwm2m_boot_accounts_read(struct lwm2m_str list, struct lwm2m_boot_found *ret)
+{
+    dr_assert(ret != NULL);
+    while (list.len != 0) {
+        const char *comma = memchr(list.ptr, ',', list.len);
+        size_t len = comma == NULL ? list.len : (size_t)(comma - list.ptr);
+        uint64_t id;
+        if (dr_parse_u64_max(list.ptr, len, LWM2M_ID_MAX, &id) == DR_OK) {
+            (void)instance_of(ret->security, &ret->n_security, (uint16_t)id, &ret->more);
+        }
+        len += comma == NULL ? 0 : 1;
+        list.ptr += len;
+        list.len -= len;
+    }
+}
+
 unsigned lwm2m_boot_found_servers(const struct lwm2m_boot_found *found)
 {
     dr_assert(found != NULL);

@@ -75,6 +75,10 @@ struct lwm2m_boot_found {
 DR_CHECK dr_err_t lwm2m_boot_discover_read(const char *text, size_t len,
                                            struct lwm2m_boot_found *ret);
 
+/** Note the instances of /0 that a comma list names (`acc` of a Bootstrap-Pack-Request) as accounts
+ * of bootstrap servers; what is no instance is skipped. */
+void lwm2m_boot_accounts_read(struct lwm2m_str list, struct lwm2m_boot_found *ret);
+
 /** How many security instances are accounts of servers that are no bootstrap server. */
 unsigned lwm2m_boot_found_servers(const struct lwm2m_boot_found *found);
 
