@@ -15,15 +15,15 @@ enum {
     FIRMWARE_PROTOCOLS,
     FIRMWARE_DELIVERY,
 };
-enum { PACKAGE_MANIFEST = 1, PACKAGE_STATE, PACKAGE_RESULT, PACKAGE_NAME = 5, PACKAGE_VERSION };
+enum { PKG_MANIFEST = 1, PKG_STATE, PKG_RESULT, PKG_NAME = 5, PKG_VERSION };
 enum { SUPPORT_PROTOCOL, SUPPORT_VENDOR = 3, SUPPORT_CLASS };
 enum { COMPONENT_NAME, COMPONENT_VERSION = 2 };
 
-#define PROTOCOL_V3     4 /* 10255/0/0: manifests of version 3 */
-#define DELIVERY_BOTH   2
-#define PROXY_PATH      "/fw"
-#define UNAVAILABLE     CL_CODE(5, 3)
-#define PACKAGE_IS_NAME "drover-client"
+#define PROTOCOL_V3   4 /* 10255/0/0: manifests of version 3 */
+#define DELIVERY_BOTH 2
+#define PROXY_PATH    "/fw"
+#define UNAVAILABLE   CL_CODE(5, 3)
+#define IMAGE_NAME    "drover-client"
 
 static const struct cl_res firmware_res[] = {
     {FIRMWARE_PACKAGE, CL_OPAQUE, CL_WRITE | CL_STREAM, NULL},
@@ -41,11 +41,11 @@ static const struct cl_res component_res[] = {
     {COMPONENT_VERSION, CL_STRING, CL_READ, "Component Version"},
 };
 static const struct cl_res package_res[] = {
-    {PACKAGE_MANIFEST, CL_OPAQUE, CL_EXEC | CL_STREAM | CL_SEPARATE, "Package"},
-    {PACKAGE_STATE, CL_INT, CL_READ, "State"},
-    {PACKAGE_RESULT, CL_INT, CL_READ, "UpdateResult"},
-    {PACKAGE_NAME, CL_STRING, CL_READ, "PkgName"},
-    {PACKAGE_VERSION, CL_STRING, CL_READ, "PkgVersion"},
+    {PKG_MANIFEST, CL_OPAQUE, CL_EXEC | CL_STREAM | CL_SEPARATE, "Package"},
+    {PKG_STATE, CL_INT, CL_READ, "State"},
+    {PKG_RESULT, CL_INT, CL_READ, "UpdateResult"},
+    {PKG_NAME, CL_STRING, CL_READ, "PkgName"},
+    {PKG_VERSION, CL_STRING, CL_READ, "PkgVersion"},
 };
 static const struct cl_res support_res[] = {
     {SUPPORT_PROTOCOL, CL_INT, CL_READ, "ProtocolSupported"},
@@ -84,7 +84,7 @@ static cl_err_t firmware_read(const struct cl_obj *obj, uint16_t inst, uint16_t 
         ret->i = cl_fw_result5(&up->fw);
         return CL_OK;
     case FIRMWARE_NAME:
-        cl_value_text(ret, PACKAGE_IS_NAME);
+        cl_value_text(ret, IMAGE_NAME);
         return CL_OK;
     case FIRMWARE_VERSION:
         version_value(up, cl_fw_package_version(&up->fw), ret);
@@ -160,10 +160,10 @@ static cl_err_t package_read(const struct cl_obj *obj, uint16_t inst, uint16_t r
     (void)inst;
     (void)ri;
     switch (res) {
-    case PACKAGE_STATE:
+    case PKG_STATE:
         ret->i = cl_fw_state(&up->fw);
         return CL_OK;
-    case PACKAGE_RESULT:
+    case PKG_RESULT:
         ret->i = cl_fw_result(&up->fw);
         return CL_OK;
     default: /* name and version are of older manifests: object 14 has them */
@@ -204,8 +204,8 @@ static cl_err_t support_read(const struct cl_obj *obj, uint16_t inst, uint16_t r
         ret->i = PROTOCOL_V3;
         return CL_OK;
     }
-    ret->s = (struct cl_bytes){
-        res == SUPPORT_VENDOR ? up->fw.conf.vendor : up->fw.conf.class_id, CL_UUID_LEN};
+    ret->s = (struct cl_bytes){res == SUPPORT_VENDOR ? up->fw.conf.vendor : up->fw.conf.class_id,
+                               CL_UUID_LEN};
     return CL_OK;
 }
 
@@ -325,8 +325,8 @@ static cl_err_t on_fetch(void *ctx, const char *uri, size_t uri_len, uint32_t of
     }
     uint8_t etag[sizeof up->call.etag], etag_len = offset != 0 ? up->call.etag_len : 0;
     memcpy(etag, up->call.etag, sizeof etag);
-    up->call = (struct cl_call){
-        .part = call_part, .done = call_done, .ctx = up, .etag_len = etag_len};
+    up->call =
+        (struct cl_call){.part = call_part, .done = call_done, .ctx = up, .etag_len = etag_len};
     memcpy(up->call.etag, etag, sizeof etag);
     cl_err_t err = cl_get_blocks(&up->client->coap, &up->call, up->path, proxy_uri, offset);
     return err == CL_ERR_SPACE ? CL_ERR_INVAL : err;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/hal.h"
+#include "client/ports/posix/flash.h"
 
 static char **command;
 static int64_t wall_offset_s; /* set time against the machine's clock, which stays as it is */
@@ -61,6 +62,7 @@ void hal_reset(void)
 {
     fflush(NULL);
     hal_net_close();
+    flash_reset();
     if (command != NULL) {
         execv("/proc/self/exe", command);
     }

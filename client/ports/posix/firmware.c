@@ -41,8 +41,8 @@ static bool point_of(const mbedtls_pk_context *pk, uint8_t ret[CL_PUB_LEN])
     }
     mbedtls_ecp_keypair *key = mbedtls_pk_ec(*pk);
     return key->grp.id == MBEDTLS_ECP_DP_SECP256R1 &&
-           mbedtls_ecp_point_write_binary(&key->grp, &key->Q, MBEDTLS_ECP_PF_UNCOMPRESSED, &len, ret,
-                                          CL_PUB_LEN) == 0 &&
+           mbedtls_ecp_point_write_binary(&key->grp, &key->Q, MBEDTLS_ECP_PF_UNCOMPRESSED, &len,
+                                          ret, CL_PUB_LEN) == 0 &&
            len == CL_PUB_LEN;
 }
 
@@ -60,10 +60,9 @@ static bool key_parse(const uint8_t *in, size_t len, uint8_t ret[CL_PUB_LEN])
     mbedtls_x509_crt_init(&crt);
     mbedtls_pk_init(&pk);
     len += pem ? 1 : 0;
-    bool ok = mbedtls_x509_crt_parse(&crt, in, len) == 0 ? point_of(&crt.pk, ret)
-                                                         : mbedtls_pk_parse_public_key(
-                                                               &pk, in, len) == 0 &&
-                                                               point_of(&pk, ret);
+    bool ok = mbedtls_x509_crt_parse(&crt, in, len) == 0
+                  ? point_of(&crt.pk, ret)
+                  : mbedtls_pk_parse_public_key(&pk, in, len) == 0 && point_of(&pk, ret);
     mbedtls_pk_free(&pk);
     mbedtls_x509_crt_free(&crt);
     return ok;
@@ -90,8 +89,7 @@ static void say_what_runs(void)
         snprintf(line, sizeof line, "runs %s, built in", firmware.text);
     } else {
         snprintf(line, sizeof line, "runs %s from slot %c%s", firmware.text,
-                 'A' + firmware.boot.slot,
-                 firmware.boot.act == CL_BOOT_TRIAL ? ", on trial" : "");
+                 'A' + firmware.boot.slot, firmware.boot.act == CL_BOOT_TRIAL ? ", on trial" : "");
     }
     hal_log(line);
 }

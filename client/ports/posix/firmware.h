@@ -3,9 +3,9 @@
  * @file  client/ports/posix/firmware.h
  * @brief Firmware of a process that plays a board: boot decision, trust, faults of images.
  *
- * An image is data in the flash, never code: the process stays the same, and what runs is the version
- * of the slot that the boot decision chose, or "1.0.0" while no slot holds an image. The first bytes
- * of an image's body may make it a bad one, for demonstrations and tests:
+ * An image is data in the flash, never code: the process stays the same, and what runs is the
+ * version of the slot that the boot decision chose, or "1.0.0" while no slot holds an image. The
+ * first bytes of an image's body may make it a bad one, for demonstrations and tests:
  *   "#fault:crash"  it resets as soon as it starts
  *   "#fault:deaf"   it never contacts the server
  *

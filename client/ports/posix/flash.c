@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -11,6 +12,9 @@
 #include <unistd.h>
 
 #include "client/hal.h"
+
+/* of writes, in the environment of the program that follows a reset */
+#define COUNT_NAME "DROVER_CLIENT_WRITES"
 
 static struct nor flash;
 
@@ -52,6 +56,35 @@ struct nor *flash_open(const char *path, uint32_t size)
     }
     flash = (struct nor){.mem = mem, .size = size, .sector = FLASH_SECTOR};
     return &flash; /* the descriptor stays open: it holds the lock */
+}
+
+static void on_cut(struct nor *nor)
+{
+    (void)nor;
+    fprintf(stderr, "drover-client: power is cut\n");
+    _exit(FLASH_CUT_STATUS);
+}
+
+void flash_fault(uint32_t nth)
+{
+    const char *before = getenv(COUNT_NAME);
+    uint64_t done = before != NULL ? strtoull(before, NULL, 10) : 0;
+
+    flash.on_cut = on_cut;
+    flash.writes = done;
+    flash.cut_at = nth;
+    flash.tear = (enum nor_tear)(nth % NOR_TEARS);
+    flash.seed = nth;
+}
+
+void flash_reset(void)
+{
+    char text[24];
+
+    if (flash.cut_at != 0) {
+        snprintf(text, sizeof text, "%llu", (unsigned long long)flash.writes);
+        (void)setenv(COUNT_NAME, text, 1);
+    }
 }
 
 void hal_flash_geometry(struct hal_flash *ret)

@@ -21,3 +21,13 @@
  * @return the flash, or NULL with a message on stderr
  */
 struct nor *flash_open(const char *path, uint32_t size);
+
+/**
+ * Lose power in write @p nth of the flash, counted over all resets since this was first called: the
+ * unit or sector stays half done, the process ends with FLASH_CUT_STATUS.
+ */
+void flash_fault(uint32_t nth);
+/** Before a reset: the count goes on behind it. */
+void flash_reset(void);
+
+#define FLASH_CUT_STATUS 9

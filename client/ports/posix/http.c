@@ -196,8 +196,7 @@ static cl_err_t body_take(const char *p, size_t len)
     skip = skip < len ? skip : len;
     http.at += (uint32_t)skip;
     if (len > skip) {
-        cl_err_t err =
-            cl_update_bytes(http.update, http.at, (const uint8_t *)p + skip, len - skip);
+        cl_err_t err = cl_update_bytes(http.update, http.at, (const uint8_t *)p + skip, len - skip);
         http.at += (uint32_t)(len - skip);
         return err;
     }
@@ -262,8 +261,8 @@ uint64_t http_poll(uint64_t now_ms)
         return CL_NEVER;
     }
     if (http.sent < http.request_len) {
-        ssize_t n = send(http.fd, http.request + http.sent, http.request_len - http.sent,
-                         MSG_NOSIGNAL);
+        ssize_t n =
+            send(http.fd, http.request + http.sent, http.request_len - http.sent, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOTCONN) {
             finish(CL_ERR_CLOSED);
             return CL_NEVER;

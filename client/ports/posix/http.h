@@ -4,10 +4,9 @@
  * @brief Downloads by plain HTTP/1.1: GET with Range, one at a time, without waiting.
  *
  * Layer: client port.  Threads: one.  Memory: static.
- * Limits: HTTP_HEAD_MAX bytes of an answer's head; no redirects, no chunks, no TLS; resolving a name
- * waits for the resolver.
- * Security: the payload's signature is what counts; the server is not authenticated.
- * Spec: RFC 9110 14.2 (Range), RFC 9112.
+ * Limits: HTTP_HEAD_MAX bytes of an answer's head; no redirects, no chunks, no TLS; resolving a
+ * name waits for the resolver. Security: the payload's signature is what counts; the server is not
+ * authenticated. Spec: RFC 9110 14.2 (Range), RFC 9112.
  */
 #pragma once
 

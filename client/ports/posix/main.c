@@ -13,6 +13,7 @@
 #include "client/core/slot.h"
 #include "client/hal.h"
 #include "client/ports/posix/board.h"
+#include "client/ports/posix/firmware.h"
 #include "client/ports/posix/flash.h"
 #include "client/ports/posix/options.h"
 
@@ -55,6 +56,12 @@ static void on_registered(struct cl_client *cl, const char *device_id)
     fflush(stdout);
 }
 
+static void on_state(struct cl_client *cl, enum cl_state state)
+{
+    (void)cl;
+    firmware_state(state);
+}
+
 static void on_trouble(struct cl_client *cl, const char *line)
 {
     (void)cl;
@@ -74,6 +81,9 @@ static bool store_open(void)
         flash_open(path, cl_layout_need(options.slot_size, FLASH_SECTOR)) == NULL) {
         return false;
     }
+    if (options.cut_at != 0) {
+        flash_fault(options.cut_at);
+    }
     if (cl_layout_init(options.slot_size, &layout) != CL_OK ||
         cl_kvs_open(&store, layout.store_base, layout.store_area) != CL_OK) {
         fprintf(stderr,
@@ -82,7 +92,7 @@ static bool store_open(void)
         return false;
     }
     cl_its_mount(&store);
-    return true;
+    return firmware_boot(&options, &layout);
 }
 
 static const char *text_or(const char *text, const char *other)
@@ -99,7 +109,7 @@ static cl_err_t device_start(void)
     device.serial = text_or(c->serial, "0");
     device.type = text_or(c->type, "posix");
     device.hardware = text_or(c->hardware, "1");
-    device.firmware = "0";
+    device.firmware = firmware_version();
     device.memory_kb = c->memory_kb;
     return cl_device_init(&device, &client);
 }
@@ -110,11 +120,14 @@ static cl_err_t client_start(void)
                                .records = options.records,
                                .pelion =
                                    options.credentials_file != NULL && options.server == NULL};
-    struct cl_hooks hooks = {.registered = on_registered, .trouble = on_trouble};
+    struct cl_hooks hooks = {.state = on_state, .registered = on_registered, .trouble = on_trouble};
 
     snprintf(config.endpoint, sizeof config.endpoint, "%s", options.endpoint);
     config.type = config.pelion ? "default" : NULL;
     cl_err_t err = cl_init(&client, &config, &hooks, &store);
+    if (err == CL_OK) {
+        err = firmware_start(&client, &store);
+    }
     if (err == CL_OK) {
         err = device_start();
     }
@@ -203,6 +216,8 @@ static void loop(void)
         }
         uint64_t next_ms = cl_step(&client, now_ms);
         uint64_t last_ms = options.console ? now_ms + CONSOLE_MS : measure_ms;
+        uint64_t download_ms = firmware_poll(now_ms);
+        last_ms = last_ms < download_ms ? last_ms : download_ms;
         next_ms = next_ms < last_ms ? next_ms : last_ms;
         now_ms = hal_time_ms();
         if (client.state != CL_STOPPED && next_ms > now_ms) {
@@ -231,6 +246,9 @@ int main(int argc, char **argv)
     }
     if (!store_open()) {
         return 1;
+    }
+    if (firmware_is_deaf()) {
+        firmware_wait();
     }
     cl_err_t err = client_start();
     if (err != CL_OK) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/ports/posix/options.h"
 
+#include "client/core/fw.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +23,11 @@ static const char help[] =
     "\n"
     "DESCRIPTION\n"
     "  Registers with a server, or asks a bootstrap server for its account first, and serves\n"
-    "  objects 1, 3, 4 and 3303. The flash is the file DIR/flash.bin: keys that a bootstrap "
-    "brought\n"
-    "  are there after a restart. Prints 'Client registered' and 'Device Id: ID' when it is.\n"
+    "  objects 1, 3, 4 and 3303, with --update-key also 5, 14, 10252 and 10255. The flash is the\n"
+    "  file DIR/flash.bin: keys that a bootstrap brought and images that an update brought are\n"
+    "  there after a restart. An image is data: what runs stays this program, and its version is\n"
+    "  that of the image's header (1.0.0 while there is none). Prints 'Client registered' and "
+    "'Device Id: ID' when it is.\n"
     "  SIGTERM de-registers. A reboot (3/0/4) runs the program again.\n"
     "\n"
     "OPTIONS\n"
@@ -38,11 +42,17 @@ static const char help[] =
     "  --framing FORM        over TLS: rfc8323 (default) or pelion: a message in each record; "
     "makes\n"
     "                        coaps:// mean TLS\n"
+    "  --update-key FILE     who signs updates: certificate, public key or its 65 bytes\n"
+    "  --vendor-id UUID      what manifests must be for\n"
+    "  --class-id UUID\n"
+    "  --http-download       fetch http:// payloads directly, not through the server\n"
+    "  --trial-timeout S     a new image that has not registered by then starts again; after\n"
+    "                        three starts the old one runs (120)\n"
     "  --slot-size BYTES     of each of the two image slots (262144)\n"
     "  --console             take commands on standard input: status, update, bootstrap, reboot,\n"
     "                        quit\n"
-    "  --fault WHAT          provoke a fault: cut-power-at-write:N dies at the N-th write of "
-    "flash\n"
+    "  --fault WHAT          provoke a fault: cut-power-at-write:N dies in the N-th write or\n"
+    "                        erasure of flash, which stays half done (exit status 9)\n"
     "  --help                this text\n"
     "\n"
     "EXIT STATUS\n"
@@ -58,6 +68,11 @@ enum {
     O_ENDPOINT,
     O_LIFETIME,
     O_FRAMING,
+    O_UPDATE_KEY,
+    O_VENDOR,
+    O_CLASS,
+    O_HTTP,
+    O_TRIAL,
     O_SLOT,
     O_CONSOLE,
     O_FAULT,
@@ -73,6 +88,11 @@ static const struct option table[] = {{"data", required_argument, NULL, O_DATA},
                                       {"endpoint", required_argument, NULL, O_ENDPOINT},
                                       {"lifetime", required_argument, NULL, O_LIFETIME},
                                       {"framing", required_argument, NULL, O_FRAMING},
+                                      {"update-key", required_argument, NULL, O_UPDATE_KEY},
+                                      {"vendor-id", required_argument, NULL, O_VENDOR},
+                                      {"class-id", required_argument, NULL, O_CLASS},
+                                      {"http-download", no_argument, NULL, O_HTTP},
+                                      {"trial-timeout", required_argument, NULL, O_TRIAL},
                                       {"slot-size", required_argument, NULL, O_SLOT},
                                       {"console", no_argument, NULL, O_CONSOLE},
                                       {"fault", required_argument, NULL, O_FAULT},
@@ -270,6 +290,57 @@ static bool framing_take(const char *text, struct options *o)
     return o->records || strcmp(text, "rfc8323") == 0 || bad("--framing", "rfc8323 or pelion");
 }
 
+/* 32 hex digits, hyphens anywhere between them. */
+static bool uuid_take(const char *what, const char *text, uint8_t ret[16])
+{
+    char digits[33];
+    uint16_t len = 0;
+    size_t n = 0;
+
+    for (; *text != '\0' && n < sizeof digits; text++) {
+        if (*text != '-') {
+            digits[n++] = *text;
+        }
+    }
+    if (n != 32) {
+        return bad(what, "32 hex digits are needed");
+    }
+    digits[n] = '\0';
+    return hex_decode(digits, ret, 16, &len) || bad(what, "32 hex digits are needed");
+}
+
+static bool fault_take(const char *text, struct options *o)
+{
+    static const char cut[] = "cut-power-at-write:";
+
+    if (strncmp(text, cut, sizeof cut - 1) != 0) {
+        return bad("--fault", "the only one is cut-power-at-write:N");
+    }
+    return number("--fault cut-power-at-write", text + sizeof cut - 1, 1, UINT32_MAX, &o->cut_at);
+}
+
+static bool update_take(int opt, const char *arg, struct options *o)
+{
+    switch (opt) {
+    case O_UPDATE_KEY:
+        o->update_key_file = arg;
+        return true;
+    case O_VENDOR:
+        return uuid_take("--vendor-id", arg, o->vendor);
+    case O_CLASS:
+        return uuid_take("--class-id", arg, o->class_id);
+    case O_HTTP:
+        o->http = true;
+        return true;
+    case O_TRIAL:
+        return number("--trial-timeout", arg, 1, 86400, &o->trial_s);
+    case O_FAULT:
+        return fault_take(arg, o);
+    default: /* getopt has said what is wrong */
+        return false;
+    }
+}
+
 static bool take(int opt, const char *arg, struct options *o)
 {
     switch (opt) {
@@ -303,11 +374,8 @@ static bool take(int opt, const char *arg, struct options *o)
     case O_CONSOLE:
         o->console = true;
         return true;
-    case O_FAULT:
-        o->fault = arg;
-        return true;
-    default: /* getopt has said what is wrong */
-        return false;
+    default:
+        return update_take(opt, arg, o);
     }
 }
 
@@ -315,7 +383,9 @@ enum options_result options_parse(int argc, char **argv, struct options *ret)
 {
     int opt;
 
-    *ret = (struct options){.slot_size = SLOT_DEFAULT, .lifetime_s = LIFETIME_DEFAULT};
+    *ret = (struct options){.slot_size = SLOT_DEFAULT,
+                            .lifetime_s = LIFETIME_DEFAULT,
+                            .trial_s = CL_FW_TRIAL_MS / 1000};
     optind = 1;
     while ((opt = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (opt == O_HELP) {

@@ -19,8 +19,11 @@ struct options {
     const char *server, *bootstrap; /**< URIs, one of them NULL */
     const char *identity, *key_file, *credentials_file;
     const char *endpoint;
-    const char *fault; /**< text of --fault, or NULL */
-    uint32_t slot_size, lifetime_s;
+    const char *update_key_file; /**< NULL: no updates */
+    uint8_t vendor[16], class_id[16];
+    uint32_t cut_at; /**< of fault: the write of flash that is cut, 0 = none */
+    uint32_t slot_size, lifetime_s, trial_s;
+    bool http; /**< http:// payloads come directly, not through the server */
     bool console, records;
     struct credentials credentials; /**< of credentials_file */
     struct cl_account account;      /**< of the server or bootstrap server */
