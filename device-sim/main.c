@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "base/loop.h"
@@ -31,6 +32,17 @@ static void on_signal(struct loop_signal *s, int signum)
     (void)s;
     (void)signum;
     sim_fleet_stop(sim.fleet);
+}
+
+/* Over TCP, and with libcoap, each device has a descriptor. */
+static void raise_descriptors(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
 }
 
 static int run(void)
@@ -68,6 +80,7 @@ int main(int argc, char **argv)
         return err == DR_ERR_AGAIN ? 0 : 2;
     }
     dr_log_set_level(DR_LOG_WARNING);
+    raise_descriptors();
     int code = run();
     dr_wipe(&sim.options.master, sizeof sim.options.master);
     return code;

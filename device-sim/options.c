@@ -42,6 +42,7 @@ enum {
     O_SEED,
     O_JSON,
     O_NET,
+    O_FRAMING,
     O_QUEUE,
     O_AWAKE,
     O_NON,
@@ -82,6 +83,7 @@ static const struct option options[] = {{"server", required_argument, NULL, O_SE
                                         {"seed", required_argument, NULL, O_SEED},
                                         {"json", no_argument, NULL, O_JSON},
                                         {"source-net", required_argument, NULL, O_NET},
+                                        {"framing", required_argument, NULL, O_FRAMING},
                                         {"queue-mode", no_argument, NULL, O_QUEUE},
                                         {"awake", required_argument, NULL, O_AWAKE},
                                         {"non", no_argument, NULL, O_NON},
@@ -102,42 +104,44 @@ static const struct option options[] = {{"server", required_argument, NULL, O_SE
 
 static void usage(FILE *out)
 {
-    fputs("usage: drover-sim --server coaps://ADDRESS:PORT|coap://ADDRESS:PORT --devices N "
-          "[options]\n\n"
-          "  --prefix P, --first I      endpoint name of device i is P followed by i (sim-, 0)\n"
-          "  --psk-master-file F        master key in hex; a device's key is derived from it and "
-          "its name\n"
-          "  --cert FILE --key FILE     one certificate for all devices\n"
-          "  --scenario S               register, update, notify, request, idle, churn or fota "
-          "(idle)\n"
-          "  --rate R                   operations a second over the fleet; 0 = as the window "
-          "allows (0)\n"
-          "  --window W                 outstanding exchanges (64)\n"
-          "  --duration S               seconds to run after all are registered (10)\n"
-          "  --lifetime S               registration lifetime (300)\n"
-          "  --queue-mode --awake S     sleep; listen S seconds after an uplink (93)\n"
-          "  --non                      notifications are not confirmable\n"
-          "  --stack own|libcoap        whose CoAP and DTLS (own)\n"
-          "  --rebind-every S           a device in S seconds moves to another source address\n"
-          "  --loss F --dup F --reorder F   of the datagrams, 0 to 1\n"
-          "  --reboot-rate F            of the operations, a device reboots instead\n"
-          "  --seed N                   of the faults (1)\n"
-          "  --source-net A             first source address of the devices (127.1.0.1)\n"
-          "  --server-pid PID           measure the CPU time of this process too\n"
-          "  --update-object pelion|lwm2m|none   objects 10252, 10255 and 14, or object 5 (pelion "
-          "with fota)\n"
-          "  --fw-version V             of the firmware at the beginning (1.0.0)\n"
-          "  --next-version V           of a pushed or pulled image that does not name it (1.1.0)\n"
-          "  --block N                  size of the blocks that devices ask for (1024)\n"
-          "  --vendor-id U --class-id U what the devices are\n"
-          "  --update-cert FILE         check the signatures of manifests\n"
-          "  --fota-faults LIST         reject, broken, corrupt, dead, oldversion, "
-          "slow=N|P%|@I+J,... "
-          "and once\n"
-          "  --fetch URI                download it without being told\n"
-          "  --until-updated            end when each device is through with an update\n"
-          "  --json                     last line of standard output is a summary\n",
-          out);
+    fputs(
+        "usage: drover-sim --server coaps[+tcp]://ADDRESS:PORT|coap[+tcp]://ADDRESS:PORT "
+        "--devices N [options]\n\n"
+        "  --prefix P, --first I      endpoint name of device i is P followed by i (sim-, 0)\n"
+        "  --psk-master-file F        master key in hex; a device's key is derived from it and "
+        "its name\n"
+        "  --cert FILE --key FILE     one certificate for all devices\n"
+        "  --scenario S               register, update, notify, request, idle, churn or fota "
+        "(idle)\n"
+        "  --rate R                   operations a second over the fleet; 0 = as the window "
+        "allows (0)\n"
+        "  --window W                 outstanding exchanges (64)\n"
+        "  --duration S               seconds to run after all are registered (10)\n"
+        "  --lifetime S               registration lifetime (300)\n"
+        "  --queue-mode --awake S     sleep; listen S seconds after an uplink (93)\n"
+        "  --non                      notifications are not confirmable\n"
+        "  --stack own|libcoap        whose CoAP and DTLS (own)\n"
+        "  --framing rfc8323|pelion   over TCP: as RFC 8323, or a datagram a TLS record (rfc8323)\n"
+        "  --rebind-every S           a device in S seconds moves to another source address\n"
+        "  --loss F --dup F --reorder F   of the datagrams, 0 to 1\n"
+        "  --reboot-rate F            of the operations, a device reboots instead\n"
+        "  --seed N                   of the faults (1)\n"
+        "  --source-net A             first source address of the devices (127.1.0.1)\n"
+        "  --server-pid PID           measure the CPU time of this process too\n"
+        "  --update-object pelion|lwm2m|none   objects 10252, 10255 and 14, or object 5 (pelion "
+        "with fota)\n"
+        "  --fw-version V             of the firmware at the beginning (1.0.0)\n"
+        "  --next-version V           of a pushed or pulled image that does not name it (1.1.0)\n"
+        "  --block N                  size of the blocks that devices ask for (1024)\n"
+        "  --vendor-id U --class-id U what the devices are\n"
+        "  --update-cert FILE         check the signatures of manifests\n"
+        "  --fota-faults LIST         reject, broken, corrupt, dead, oldversion, "
+        "slow=N|P%|@I+J,... "
+        "and once\n"
+        "  --fetch URI                download it without being told\n"
+        "  --until-updated            end when each device is through with an update\n"
+        "  --json                     last line of standard output is a summary\n",
+        out);
 }
 
 static dr_err_t bad(const char *what, const char *value)
@@ -169,15 +173,31 @@ static dr_err_t take_real(const char *what, const char *text, double max, double
     return DR_OK;
 }
 
+static const struct {
+    const char *prefix;
+    bool secure, tcp;
+} schemes[] = {
+    {"coaps://", true, false},
+    {"coap://", false, false},
+    {"coaps+tcp://", true, true},
+    {"coap+tcp://", false, true},
+};
+
 static dr_err_t take_server(const char *text, struct sim_options *o)
 {
     char host[64];
-    bool secure = strncmp(text, "coaps://", 8) == 0;
-    const char *at = text + (secure ? 8 : 7);
-    const char *colon = strrchr(text, ':');
+    const char *colon = strrchr(text, ':'), *at = NULL;
+    bool secure = false, tcp = false;
 
-    if ((!secure && strncmp(text, "coap://", 7) != 0) || colon <= at ||
-        (size_t)(colon - at) >= sizeof host) {
+    for (size_t i = 0; i < DR_ARRAY_LEN(schemes) && at == NULL; i++) {
+        size_t len = strlen(schemes[i].prefix);
+        if (strncmp(text, schemes[i].prefix, len) == 0) {
+            at = text + len;
+            secure = schemes[i].secure;
+            tcp = schemes[i].tcp;
+        }
+    }
+    if (at == NULL || colon <= at || (size_t)(colon - at) >= sizeof host) {
         return bad("--server", text);
     }
     memcpy(host, at, (size_t)(colon - at));
@@ -187,6 +207,7 @@ static dr_err_t take_server(const char *text, struct sim_options *o)
         return DR_ERR_INVAL;
     }
     o->secure = secure;
+    o->tcp = tcp;
     o->server = (union cx_addr){.in4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)}};
     if (inet_pton(AF_INET, host, &o->server.in4.sin_addr) != 1) {
         fprintf(
@@ -297,6 +318,14 @@ static dr_err_t take_fetch(const char *text, struct sim_options *o)
     return strlen(text) <= 255 ? DR_OK : bad("--fetch", text);
 }
 
+static dr_err_t take_framing(const char *text, struct sim_options *o)
+{
+    bool pelion = strcmp(text, "pelion") == 0;
+
+    o->framing = pelion ? CX_FRAMING_DATAGRAM : CX_FRAMING_RFC8323;
+    return pelion || strcmp(text, "rfc8323") == 0 ? DR_OK : bad("--framing", text);
+}
+
 static dr_err_t take_unbuilt(const char *name, const char *value)
 {
     if (value != NULL && strcmp(value, "off") == 0) {
@@ -341,6 +370,8 @@ static dr_err_t take(int opt, const char *value, struct sim_options *o)
         return take_uint("--lifetime", value, 1, 0x7fffffff, &o->lifetime_s);
     case O_STACK:
         return take_stack(value, o);
+    case O_FRAMING:
+        return take_framing(value, o);
     case O_CID:
         return take_unbuilt("--cid", value);
     case O_BOOTSTRAP:
@@ -426,9 +457,9 @@ static const char *check_libcoap(const struct sim_options *o)
     if (sim_stack_libcoap == NULL) {
         return "--stack libcoap: this drover-sim was built without libcoap";
     }
-    return faults || o->queue_mode || o->cert_file != NULL || o->devices > SIM_LIBCOAP_MAX
-               ? "--stack libcoap: up to 2,000 devices with PSK or without security, no faults of "
-                 "the wire, no --rebind-every, no --queue-mode"
+    return faults || o->queue_mode || o->tcp || o->cert_file != NULL || o->devices > SIM_LIBCOAP_MAX
+               ? "--stack libcoap: up to 2,000 devices with PSK or without security, no TCP, no "
+                 "faults of the wire, no --rebind-every, no --queue-mode"
                : NULL;
 }
 
@@ -445,6 +476,9 @@ static const char *check_fleet(const struct sim_options *o)
     }
     if ((o->source_net >> 24) != ((o->source_net + addresses) >> 24)) {
         return "--source-net has too few addresses for so many devices";
+    }
+    if (o->tcp && o->loss + o->duplicate + o->reorder > 0) {
+        return "--loss, --dup and --reorder are for datagrams";
     }
     return o->loss + o->duplicate + o->reorder > 1
                ? "--loss, --dup and --reorder together are more than 1"

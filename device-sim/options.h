@@ -38,6 +38,8 @@ enum sim_scenario {
 struct sim_options {
     union cx_addr server;
     bool secure;
+    bool tcp;
+    enum cx_framing framing; /**< of TCP */
     uint32_t devices, first, window;
     const char *prefix;
     uint8_t master[SIM_MASTER_MAX];

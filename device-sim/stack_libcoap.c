@@ -21,7 +21,6 @@ const struct sim_stack_ops *const sim_stack_libcoap = NULL;
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <coap3/coap.h>
 
@@ -619,17 +618,6 @@ static void lc_free(void *stack)
     free(lc);
 }
 
-/* A descriptor for each device. */
-static void raise_files(uint32_t devices)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < devices + 64) {
-        limit.rlim_cur = limit.rlim_max < devices + 64 ? limit.rlim_max : devices + 64;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static dr_err_t make_context(struct lc *lc)
 {
     coap_startup();
@@ -665,7 +653,6 @@ static dr_err_t lc_open(struct sim_fleet *fleet, struct loop *loop,
     lc->devices = calloc(options->devices, sizeof *lc->devices);
     lc->calls = calloc(options->window, sizeof *lc->calls);
     lc->gone = calloc(options->devices, sizeof *lc->gone);
-    raise_files(options->devices);
     dr_err_t err = lc->devices == NULL || lc->calls == NULL || lc->gone == NULL ? DR_ERR_NOMEM
                                                                                 : make_context(lc);
     if (err != DR_OK) {

@@ -167,6 +167,14 @@ static void own_free(void *stack)
     free(own);
 }
 
+static enum cx_proto proto_of(const struct sim_options *o)
+{
+    if (o->tcp) {
+        return o->secure ? CX_PROTO_TLS : CX_PROTO_TCP;
+    }
+    return o->secure ? CX_PROTO_DTLS : CX_PROTO_UDP;
+}
+
 static dr_err_t own_start(struct own *own, struct loop *loop)
 {
     const struct sim_options *o = own->options;
@@ -179,6 +187,7 @@ static dr_err_t own_start(struct own *own, struct loop *loop)
         .security = own->security,
         .limits = {.peers_max = o->devices + o->window,
                    .half_open_max = o->window,
+                   .streams_max = o->devices + o->window,
                    .handshake_cpu_pct = 100},
         .ops = &own_ops,
         .data = own,
@@ -187,11 +196,12 @@ static dr_err_t own_start(struct own *own, struct loop *loop)
     if (err == DR_OK) {
         err = cx_engine_new(&config, &own->engine);
     }
-    if (err == DR_OK) {
-        err = cx_sockets_open(&any, 1, &fd);
+    if (err != DR_OK || o->tcp) {
+        return err;
     }
+    err = cx_sockets_open(&any, 1, &fd);
     if (err == DR_OK) {
-        err = cx_engine_adopt(own->engine, fd, o->secure ? CX_PROTO_DTLS : CX_PROTO_UDP);
+        err = cx_engine_adopt(own->engine, fd, proto_of(o));
         if (err != DR_OK) {
             (void)close(fd);
         }
@@ -247,7 +257,8 @@ static dr_err_t own_connect(void *stack, struct sim_message *m, uint32_t source,
     oc->own = own;
     oc->m = m;
     const struct cx_connect c = {
-        .proto = own->options->secure ? CX_PROTO_DTLS : CX_PROTO_UDP,
+        .proto = proto_of(own->options),
+        .framing = own->options->framing,
         .remote = own->options->server,
         .local = {.in4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)}},
         .psk_identity = key_len > 0 ? name : NULL,

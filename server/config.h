@@ -41,6 +41,7 @@ struct srv_config {
     uint64_t pool_threads;
     uint64_t grace_s, awake_s;
     uint64_t peers_max, half_open_max, handshake_cpu_pct, body_max, nosec_idle_s;
+    uint64_t tcp_max, tcp_per_address, tcp_hello_s, tcp_idle_s;
     uint64_t disk_min_free_mb, events_keep_days;
     uint64_t image_max_mb, upload_max_mb, chunk_max_mb;
     char device_host[SRV_CONFIG_VALUE_MAX + 1];

@@ -44,9 +44,16 @@
 #define PEM_FILE_MAX (1024 * 1024)
 #define ADDRESS_MAX  80
 #define DRAIN_TURNS  16
+#define PORT_TRIES   16u
+#define NO_PORT      ((struct port){.udp = -1, .tcp = -1})
 #define MIB          (1024ULL * 1024)
 
 struct srv;
+
+/* Datagrams and connections of one address. -1: none, or an engine's. */
+struct port {
+    int udp, tcp;
+};
 
 struct shard {
     struct srv *srv;
@@ -55,7 +62,7 @@ struct shard {
     struct loop_thread thread;
     struct cx_engine *engine;
     struct cx_engine *boot_engine;
-    int coap_fd, coaps_fd, boot_fd;
+    struct port coap, coaps, boot;
     dr_err_t err;
     struct loop_call call; /* control asks the shard to start or close its engine */
 };
@@ -231,18 +238,37 @@ static void addr_from(const struct srv_addr *a, union cx_addr *ret)
     }
 }
 
-/* One socket a shard. @p fd_at is where in struct shard they go, @p text what was bound. */
-static dr_err_t open_sockets(struct srv *s, const char *key, const struct srv_addr *a, size_t fd_at,
-                             char *text)
+/* A free UDP port need not be free for TCP: then another one is tried. */
+static dr_err_t open_both(const struct srv *s, const struct srv_addr *a, union cx_addr *addr,
+                          int udp[SHARDS_MAX], int tcp[SHARDS_MAX])
 {
-    int fds[SHARDS_MAX];
+    dr_err_t err = DR_ERR_IN_USE;
+
+    for (unsigned i = 0; i < (a->port == 0 ? PORT_TRIES : 1) && err == DR_ERR_IN_USE; i++) {
+        addr_from(a, addr);
+        err = cx_sockets_open(addr, s->n_shards, udp);
+        if (err != DR_OK) {
+            return err;
+        }
+        err = cx_listeners_open(addr, s->n_shards, tcp);
+        for (unsigned k = 0; err != DR_OK && k < s->n_shards; k++) {
+            (void)close(udp[k]);
+        }
+    }
+    return err;
+}
+
+/* Two sockets a shard. @p port_at is where in struct shard they go, @p text what was bound. */
+static dr_err_t open_sockets(struct srv *s, const char *key, const struct srv_addr *a,
+                             size_t port_at, char *text)
+{
+    int udp[SHARDS_MAX], tcp[SHARDS_MAX];
     union cx_addr addr;
 
     if (a->off) {
         return DR_OK;
     }
-    addr_from(a, &addr);
-    dr_err_t err = cx_sockets_open(&addr, s->n_shards, fds);
+    dr_err_t err = open_both(s, a, &addr, udp, tcp);
     if (err != DR_OK) {
         dr_errinfo_set(s->reterr, key, 0, "cannot listen on %s port %u: %s", a->host, a->port,
                        dr_err_str(err));
@@ -250,7 +276,8 @@ static dr_err_t open_sockets(struct srv *s, const char *key, const struct srv_ad
     }
     addr_text(&addr, text);
     for (unsigned i = 0; i < s->n_shards; i++) {
-        *(int *)(void *)((char *)&s->shards[i] + fd_at) = fds[i];
+        *(struct port *)(void *)((char *)&s->shards[i] + port_at) =
+            (struct port){.udp = udp[i], .tcp = tcp[i]};
     }
     return DR_OK;
 }
@@ -407,19 +434,46 @@ static dr_err_t make_campaigns(struct srv *s)
 static void stop_all(struct srv *s, dr_err_t err);
 
 /* First the threads, then (on each shard's own thread) the engine and its sockets. */
+static struct cx_limits limits_of(const struct srv_config *c)
+{
+    return (struct cx_limits){.peers_max = (uint32_t)c->peers_max,
+                              .half_open_max = (uint32_t)c->half_open_max,
+                              .body_max = (uint32_t)c->body_max,
+                              .handshake_cpu_pct = (uint32_t)c->handshake_cpu_pct,
+                              .nosec_idle_s = (uint32_t)c->nosec_idle_s,
+                              .streams_max = (uint32_t)c->tcp_max,
+                              .streams_per_addr_max = (uint32_t)c->tcp_per_address,
+                              .stream_hello_s = (uint32_t)c->tcp_hello_s,
+                              .stream_idle_s = (uint32_t)c->tcp_idle_s};
+}
+
+/* Give both sockets of a port to an engine. */
+static dr_err_t adopt(struct cx_engine *e, struct port *port, bool secure)
+{
+    dr_err_t err = DR_OK;
+
+    if (port->udp >= 0) {
+        err = cx_engine_adopt(e, port->udp, secure ? CX_PROTO_DTLS : CX_PROTO_UDP);
+        port->udp = err == DR_OK ? -1 : port->udp;
+    }
+    if (err == DR_OK && port->tcp >= 0) {
+        err = cx_engine_adopt(e, port->tcp, secure ? CX_PROTO_TLS : CX_PROTO_TCP);
+        port->tcp = err == DR_OK ? -1 : port->tcp;
+    }
+    return err;
+}
+
 static dr_err_t boot_engine_start(struct shard *sh)
 {
     struct srv *s = sh->srv;
+    struct cx_limits limits = limits_of(s->config);
+    limits.assoc_idle_s = limits.stream_idle_s = DEV_BOOT_ASSOC_IDLE_S;
     const struct cx_engine_config config = {
         .loop = sh->loop,
         .shard = sh->index,
         .shards = s->n_shards,
         .security = s->boot_security,
-        .limits = {.peers_max = (uint32_t)s->config->peers_max,
-                   .half_open_max = (uint32_t)s->config->half_open_max,
-                   .body_max = (uint32_t)s->config->body_max,
-                   .handshake_cpu_pct = (uint32_t)s->config->handshake_cpu_pct,
-                   .assoc_idle_s = DEV_BOOT_ASSOC_IDLE_S},
+        .limits = limits,
         .ops = &dev_boot_cx_ops,
         .data = dev_boot_shard(s->boot, sh->index),
     };
@@ -427,8 +481,7 @@ static dr_err_t boot_engine_start(struct shard *sh)
 
     if (err == DR_OK) {
         dev_boot_set_engine(s->boot, sh->index, sh->boot_engine);
-        err = cx_engine_adopt(sh->boot_engine, sh->boot_fd, CX_PROTO_DTLS);
-        sh->boot_fd = err == DR_OK ? -1 : sh->boot_fd;
+        err = adopt(sh->boot_engine, &sh->boot, true);
     }
     return err;
 }
@@ -442,11 +495,7 @@ static void engine_start(struct loop_call *call)
         .shard = sh->index,
         .shards = s->n_shards,
         .security = s->security,
-        .limits = {.peers_max = (uint32_t)s->config->peers_max,
-                   .half_open_max = (uint32_t)s->config->half_open_max,
-                   .body_max = (uint32_t)s->config->body_max,
-                   .handshake_cpu_pct = (uint32_t)s->config->handshake_cpu_pct,
-                   .nosec_idle_s = (uint32_t)s->config->nosec_idle_s},
+        .limits = limits_of(s->config),
         .ops = &dev_cx_ops,
         .data = dev_core_shard(s->devices, sh->index),
     };
@@ -455,13 +504,11 @@ static void engine_start(struct loop_call *call)
     if (err == DR_OK) {
         dev_core_set_engine(s->devices, sh->index, sh->engine);
     }
-    if (err == DR_OK && sh->coaps_fd >= 0) {
-        err = cx_engine_adopt(sh->engine, sh->coaps_fd, CX_PROTO_DTLS);
-        sh->coaps_fd = err == DR_OK ? -1 : sh->coaps_fd;
+    if (err == DR_OK) {
+        err = adopt(sh->engine, &sh->coaps, true);
     }
-    if (err == DR_OK && sh->coap_fd >= 0) {
-        err = cx_engine_adopt(sh->engine, sh->coap_fd, CX_PROTO_UDP);
-        sh->coap_fd = err == DR_OK ? -1 : sh->coap_fd;
+    if (err == DR_OK) {
+        err = adopt(sh->engine, &sh->coap, false);
     }
     if (err == DR_OK && s->boot != NULL) {
         err = boot_engine_start(sh);
@@ -738,14 +785,13 @@ static dr_err_t prepare(struct srv *s)
         err = make_security(s);
     }
     if (err == DR_OK) {
-        err =
-            open_sockets(s, "coaps", &s->config->coaps, offsetof(struct shard, coaps_fd), s->coaps);
+        err = open_sockets(s, "coaps", &s->config->coaps, offsetof(struct shard, coaps), s->coaps);
     }
     if (err == DR_OK) {
-        err = open_sockets(s, "coap", &s->config->coap, offsetof(struct shard, coap_fd), s->coap);
+        err = open_sockets(s, "coap", &s->config->coap, offsetof(struct shard, coap), s->coap);
     }
     if (err == DR_OK && boots(s->config)) {
-        err = open_sockets(s, "bootstrap", &s->config->bootstrap, offsetof(struct shard, boot_fd),
+        err = open_sockets(s, "bootstrap", &s->config->bootstrap, offsetof(struct shard, boot),
                            s->bootstrap);
     }
     if (err == DR_OK) {
@@ -778,20 +824,25 @@ static dr_err_t prepare(struct srv *s)
     return err;
 }
 
+static void close_port(struct port *port)
+{
+    if (port->udp >= 0) {
+        (void)close(port->udp);
+    }
+    if (port->tcp >= 0) {
+        (void)close(port->tcp);
+    }
+    *port = NO_PORT;
+}
+
 static void free_shard(struct shard *sh)
 {
     loop_thread_join(&sh->thread);
     sh->engine = cx_engine_free(sh->engine);
     sh->boot_engine = cx_engine_free(sh->boot_engine);
-    if (sh->coap_fd >= 0) {
-        (void)close(sh->coap_fd);
-    }
-    if (sh->coaps_fd >= 0) {
-        (void)close(sh->coaps_fd);
-    }
-    if (sh->boot_fd >= 0) {
-        (void)close(sh->boot_fd);
-    }
+    close_port(&sh->coap);
+    close_port(&sh->coaps);
+    close_port(&sh->boot);
 }
 
 /* Completions that the store posted while it closed still find what they belong to. */
@@ -859,8 +910,8 @@ int srv_run(struct srv_config *config,
     s->lock_fd = -1;
     s->n_shards = shard_count(config);
     for (unsigned i = 0; i < s->n_shards; i++) {
-        s->shards[i] =
-            (struct shard){.srv = s, .index = i, .coap_fd = -1, .coaps_fd = -1, .boot_fd = -1};
+        s->shards[i] = (struct shard){
+            .srv = s, .index = i, .coap = NO_PORT, .coaps = NO_PORT, .boot = NO_PORT};
     }
     (void)signal(SIGPIPE, SIG_IGN);
     apply_log(config);
