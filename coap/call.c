@@ -365,7 +365,7 @@ bool cx_tx_response(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *p
         struct cx_ring_entry e = {.mid = pdu->mid, .hash = hash, .kind = CX_RING_SILENT};
         if (pdu->type == CX_CON) {
             e.kind = bad_option ? CX_RING_RESET : CX_RING_ANSWER;
-            m->stats->resets_sent += bad_option ? 1 : 0;
+            m->stats->resets_sent += bad_option && !cx_is_stream(p) ? 1 : 0;
             cx_msg_send_empty(m, p, bad_option ? CX_RST : CX_ACK, pdu->mid);
         }
         cx_msg_remember(m, p, &e);

@@ -717,15 +717,15 @@ static void exch_run(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *
 void cx_exch_input(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pdu *pdu, uint32_t hash,
                    bool bad_option)
 {
+    bool stream = cx_is_stream(p);
     struct cx_req req = {.hash = hash,
                          .mid = pdu->mid,
-                         .con = pdu->type == CX_CON,
+                         .con = pdu->type == CX_CON && !stream,
                          .code = pdu->code,
                          .token_len = pdu->token_len};
     memcpy(req.token, pdu->token, sizeof req.token);
 
     struct cx_ring_entry e;
-    bool stream = cx_is_stream(p);
     bool handled = !stream && cx_msg_recall(m, p, req.mid, hash, &e);
     if (handled) {
         m->stats->duplicates++;

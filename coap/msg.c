@@ -356,9 +356,9 @@ static void acknowledge(struct cx_msg *m, struct cx_mpeer *p, const struct cx_pd
 
     if (pdu->type == CX_CON) {
         e.kind = taken ? CX_RING_ANSWER : CX_RING_RESET;
-        m->stats->resets_sent += taken ? 0 : 1;
+        m->stats->resets_sent += taken || cx_is_stream(p) ? 0 : 1;
         cx_msg_send_empty(m, p, taken ? CX_ACK : CX_RST, pdu->mid);
-    } else if (!taken && !cx_is_stream(p)) {
+    } else if (!taken) {
         m->stats->resets_sent++;
         cx_msg_send_empty(m, p, CX_RST, pdu->mid); /* ends an observation; spec: RFC7641#3.6 */
     }

@@ -254,7 +254,7 @@ dr_err_t cx_pdu_decode_frame(uint8_t code, uint8_t token_len, const uint8_t *res
 {
     dr_assert(ret != NULL && (rest != NULL || len == 0));
     struct dr_rd rd = dr_rd_of(rest, len);
-    struct cx_pdu pdu = pdu_of(CX_NON, code, token_len, 0);
+    struct cx_pdu pdu = pdu_of(CX_CON, code, token_len, 0);
 
     dr_err_t err = body_read(&rd, &pdu);
     if (err != DR_ERR_PROTO) {

@@ -129,7 +129,7 @@ DR_CHECK dr_err_t cx_pdu_decode(const uint8_t *in, size_t len, struct cx_pdu *re
 
 /**
  * The same for what a frame of a stream holds behind its code: token, options, payload. Its type is
- * CX_NON, its message id 0. spec: RFC8323#3.2
+ * CX_CON, since it is as reliable; its message id is 0. spec: RFC8323#3.2
  */
 DR_CHECK dr_err_t cx_pdu_decode_frame(uint8_t code, uint8_t token_len, const uint8_t *rest,
                                       size_t len, struct cx_pdu *ret);
