@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "campaigns/content.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "campaigns/image_priv.h"
+#include "coap/engine.h"
 #include "manifest/key.h"
 
 struct taking {
@@ -92,44 +90,31 @@ static void urls_make(const struct camp_images *images, const struct taking *t)
     }
 }
 
-static dr_err_t image_read(const struct camp_images *images, const struct taking *t,
-                           struct dr_bytes *ret)
+static void image_release(void *data)
 {
-    char name[CAMP_FILE_NAME_MAX + 1], hex[DB_DIGEST_LEN + 1];
-    uint8_t digest[MANIFEST_DIGEST_LEN];
-    size_t done = 0;
+    (void)camp_image_unref(data);
+}
 
-    camp_file_name(t->image, "", name);
-    int fd = openat(images->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    uint8_t *p = fd < 0 ? NULL : malloc((size_t)t->size + 1);
-    while (p != NULL && done < t->size) {
-        ssize_t n = pread(fd, p + done, (size_t)t->size - done, (off_t)done);
-        if (n <= 0 && !(n < 0 && errno == EINTR)) {
-            break;
-        }
-        done += n > 0 ? (size_t)n : 0;
+/* The file, mapped and checked, as a body that keeps the mapping. */
+static dr_err_t image_map(struct camp_images *images, const struct taking *t, struct cx_body **ret)
+{
+    struct camp_image *image = NULL;
+    dr_err_t err = camp_image_map(images, t->image, t->size, t->sha256, &image);
+
+    if (err != DR_OK) {
+        return err == DR_ERR_NOMEM ? err : DR_ERR_NOT_FOUND;
     }
-    if (fd >= 0) {
-        (void)close(fd);
+    *ret = cx_body_new(image->map, (size_t)image->size, NULL, 0, image_release, image);
+    if (*ret == NULL) {
+        (void)camp_image_unref(image);
     }
-    if (p == NULL || done != t->size) {
-        free(p);
-        return DR_ERR_NOT_FOUND;
-    }
-    manifest_sha256(dr_bytes_of(p, done), digest);
-    dr_hex_encode(digest, sizeof digest, hex);
-    if (strcmp(hex, t->sha256) != 0) {
-        free(p);
-        return DR_ERR_NOT_FOUND;
-    }
-    *ret = dr_bytes_of(p, done);
-    return DR_OK;
+    return *ret == NULL ? DR_ERR_NOMEM : DR_OK;
 }
 
 dr_err_t camp_content_read(void *data, struct db_reader *r, int64_t account, int64_t manifest,
                            struct camp_content *ret, struct dr_errinfo *reterr)
 {
-    const struct camp_images *images = data;
+    struct camp_images *images = data;
     struct camp_content c = {0};
     struct taking t = {.c = &c};
 
@@ -142,8 +127,8 @@ dr_err_t camp_content_read(void *data, struct db_reader *r, int64_t account, int
         }
     }
     urls_make(images, &t);
-    if (err == DR_OK && t.image != 0 && t.size <= DEV_PAYLOAD_MAX) {
-        err = image_read(images, &t, &c.image);
+    if (err == DR_OK && t.image != 0) {
+        err = image_map(images, &t, &c.image);
     }
     if (err != DR_OK) {
         dr_errinfo_set(reterr, "root_manifest_id", 0, "the manifest or its image is gone");

@@ -3,9 +3,9 @@
  * @file  campaigns/content.h
  * @brief From a manifest's row and its image to what a campaign brings to devices.
  *
- * Layer: campaigns.  Threads: a reading thread of the database.  Memory: the content owns copies.
- * Limits: an image up to DEV_PAYLOAD_MAX is copied, for devices that are pushed to.
- * Security: the copy is checked against the digest of its row.  Spec: none.
+ * Layer: campaigns.  Threads: a reading thread of the database.  Memory: the content owns a copy of
+ * the manifest and a reference to the mapped image. Limits: none of its own: the image is mapped,
+ * not copied. Security: the image is checked against the digest of its row.  Spec: none.
  */
 #pragma once
 

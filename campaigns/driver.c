@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "coap/engine.h"
+
 const struct camp_driver *camp_driver_of(enum camp_mech mech)
 {
     switch (mech) {
@@ -19,6 +21,6 @@ const struct camp_driver *camp_driver_of(enum camp_mech mech)
 void camp_content_fini(struct camp_content *content)
 {
     free((void *)(uintptr_t)content->raw.p);
-    free((void *)(uintptr_t)content->image.p);
+    (void)cx_body_unref(content->image);
     *content = (struct camp_content){0};
 }

@@ -26,6 +26,8 @@
 #define CAMP_CODE_MAX      15
 #define CAMP_REASON_MAX    159
 
+struct cx_body;
+
 /** How a device is updated. Stored in rows: numbers are fixed. */
 enum camp_mech {
     CAMP_MECH_UNKNOWN = 0,
@@ -37,7 +39,7 @@ enum camp_mech {
 struct camp_content {
     int64_t manifest;      /**< id of the manifest */
     struct dr_bytes raw;   /**< the manifest as uploaded; owned */
-    struct dr_bytes image; /**< bytes to push to devices that cannot pull; owned, may be empty */
+    struct cx_body *image; /**< bytes to push to devices that cannot pull; owned, NULL = not here */
     uint64_t size;         /**< of the image */
     bool has_digest;       /**< @c digest holds */
     uint8_t digest[32];    /**< SHA-256 of what is installed afterwards */
@@ -107,6 +109,7 @@ struct camp_step {
     const char *content_type; /**< "" = default */
     const char *observe;      /**< not NULL: subscribe to this path instead */
     struct dr_bytes payload;  /**< borrowed from the content */
+    struct cx_body *body;     /**< instead of payload, borrowed from the content */
     bool optional;            /**< a device without it is fine */
 };
 

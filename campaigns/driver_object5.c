@@ -36,13 +36,19 @@ static const char *url_pick(const struct camp_content *c, unsigned schemes)
     return NULL;
 }
 
-static dr_err_t deliver(const struct camp_content *c, const struct camp_report *known,
-                        struct camp_step *ret)
+/* Where this device would fetch the image, NULL = it has to be pushed. */
+static const char *pull_url(const struct camp_content *c, const struct camp_report *known)
 {
     /* a device that says nothing pulls, over what it speaks with us */
     unsigned schemes = known->schemes != 0 ? known->schemes : CAMP_COAP | CAMP_COAPS;
-    bool pull = known->pull || !known->push;
-    const char *url = pull ? url_pick(c, schemes) : NULL;
+
+    return known->pull || !known->push ? url_pick(c, schemes) : NULL;
+}
+
+static dr_err_t deliver(const struct camp_content *c, const struct camp_report *known,
+                        struct camp_step *ret)
+{
+    const char *url = pull_url(c, known);
 
     ret->method = DEV_PUT;
     if (url != NULL) {
@@ -50,12 +56,11 @@ static dr_err_t deliver(const struct camp_content *c, const struct camp_report *
         ret->payload = dr_bytes_str(url);
         return DR_OK;
     }
-    if (c->image.len == 0 || c->image.len > DEV_PAYLOAD_MAX) {
+    if (c->image == NULL || (known->pull && !known->push)) {
         return DR_ERR_UNSUPPORTED;
     }
     ret->uri = "/5/0/0";
-    ret->content_type = "application/octet-stream";
-    ret->payload = c->image;
+    ret->body = c->image;
     return DR_OK;
 }
 
@@ -197,6 +202,10 @@ static bool value(const struct camp_content *content, const char *path, const ch
                             n->path.id[2] == order[k];
                 any = (mine && take(content, n, report)) || any;
             }
+        }
+        if (strcmp(path, "/5/0") == 0 && report->at == CAMP_AT_DOWNLOADING &&
+            pull_url(content, report) == NULL) {
+            report->at = CAMP_AT_IDLE; /* a push that broke off: it waits for us, not we for it */
         }
         if (strcmp(path, "/3/0/3") == 0 && nodes.count == 1 &&
             camp_value_text(&nodes.items[0].value, text, sizeof text)) {

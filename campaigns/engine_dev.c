@@ -489,6 +489,7 @@ static void step_start(struct camp_dev *d)
                                       .content_type = d->at.content_type,
                                       .accept = "",
                                       .payload = d->at.payload,
+                                      .body = d->at.body,
                                       .retry = -1,
                                       .expiry_s = read ? -1 : c->text.row.deliver_s,
                                       .cb = request_asked};

@@ -142,6 +142,38 @@ static dr_err_t file_map(struct camp_images *images, struct camp_image *image)
     return image->body == NULL ? DR_ERR_NOMEM : DR_OK;
 }
 
+static struct camp_image *image_new(int64_t id)
+{
+    struct camp_image *image = calloc(1, sizeof *image);
+
+    if (image != NULL) {
+        atomic_init(&image->refs, 1);
+        atomic_init(&image->gone, false);
+        image->id = id;
+        image->fd = -1;
+    }
+    return image;
+}
+
+dr_err_t camp_image_map(struct camp_images *images, int64_t id, uint64_t size, const char *sha256,
+                        struct camp_image **ret)
+{
+    dr_assert(images != NULL && ret != NULL && strlen(sha256) == DB_DIGEST_LEN);
+    struct camp_image *image = image_new(id);
+    if (image == NULL) {
+        return DR_ERR_NOMEM;
+    }
+    image->size = size;
+    memcpy(image->sha256, sha256, sizeof image->sha256);
+    dr_err_t err = file_map(images, image);
+    if (err != DR_OK) {
+        (void)camp_image_unref(image);
+        return err;
+    }
+    *ret = image;
+    return DR_OK;
+}
+
 static void map_run(struct loop_work *work)
 {
     struct slot *s = DR_CONTAINER_OF(work, struct slot, work);
@@ -221,16 +253,12 @@ static void slots_trim(struct camp_images *images)
 static dr_err_t slot_new(struct camp_images *images, int64_t id, struct slot **ret)
 {
     struct slot *s = calloc(1, sizeof *s);
-    struct camp_image *image = calloc(1, sizeof *image);
+    struct camp_image *image = image_new(id);
     if (s == NULL || image == NULL) {
         free(s);
         free(image);
         return DR_ERR_NOMEM;
     }
-    atomic_init(&image->refs, 1);
-    atomic_init(&image->gone, false);
-    image->id = id;
-    image->fd = -1;
     *s = (struct slot){.images = images, .id = id, .image = image, .loading = true};
     dr_list_init(&s->waiters);
     s->read = (struct db_read){.home = images->loop, .fn = row_read, .done = row_done};

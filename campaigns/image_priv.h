@@ -33,6 +33,13 @@ struct camp_images {
     void *forgotten_data;
 };
 
+/**
+ * Map an image's file and check its digest; on any thread that may block.
+ * @param ret  a reference; its row's token and account are not filled
+ * @retval DR_ERR_CORRUPT  not there, or not the bytes of the row
+ */
+DR_CHECK dr_err_t camp_image_map(struct camp_images *images, int64_t id, uint64_t size,
+                                 const char *sha256, struct camp_image **ret);
 void camp_file_name(int64_t id, const char *ending, char out[CAMP_FILE_NAME_MAX + 1]);
 /** Unlink in the pool; what stays is swept at the next start. */
 void camp_images_remove(struct camp_images *images, int64_t id, const char *ending);

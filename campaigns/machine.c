@@ -517,8 +517,9 @@ static void report(struct move *m, bool definitive)
             d->delivered = 1; /* its notification overtook its answer */
             op_clear(m);
             report_progress(m, r, false);
-        } else if (d->status == CAMP_DELIVERING && r->has_result && !r->result_ok) {
-            d->delivered = 1;
+        } else if (d->status == CAMP_DELIVERING && r->has_result && !r->result_ok &&
+                   r->result != d->result0) {
+            d->delivered = 1; /* and so did its failure */
             attempt_failed(m, r->fail, r->code, m->in->reason);
         }
         return;

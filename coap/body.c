@@ -32,6 +32,12 @@ struct cx_body *cx_body_ref(struct cx_body *body)
     return body;
 }
 
+struct dr_bytes cx_body_bytes(const struct cx_body *body)
+{
+    dr_assert(body != NULL);
+    return dr_bytes_of(body->bytes, body->len);
+}
+
 struct cx_body *cx_body_unref(struct cx_body *body)
 {
     if (body == NULL) {

@@ -244,6 +244,9 @@ struct cx_call {
     size_t n_opts;
     const uint8_t *payload; /**< borrowed until cb; sent block-wise when larger than a block */
     size_t payload_len;
+    /** In: bytes of a block-wise payload that the peer has from an earlier call (0; a peer that
+     * does not know of them says 4.08, and it begins anew). In cb: bytes that it has taken. */
+    size_t payload_from;
     const struct cx_timing *timing; /**< NULL = cx_timing_default */
     uint8_t token_len; /**< 0: the engine makes 8 random bytes and writes them here at start */
     uint8_t token[CX_TOKEN_MAX];
@@ -320,6 +323,8 @@ DR_CHECK dr_err_t cx_connect(struct cx_engine *e, const struct cx_connect *c, cx
 struct cx_body *cx_body_new(const uint8_t *bytes, size_t len, const uint8_t *etag, size_t etag_len,
                             void (*release)(void *data), void *data);
 struct cx_body *cx_body_ref(struct cx_body *body);
+/** Its bytes; they stay while a reference is held. */
+struct dr_bytes cx_body_bytes(const struct cx_body *body);
 struct cx_body *cx_body_unref(struct cx_body *body);
 
 /* ---- security material, immutable once built, shared by all engines ---- */

@@ -136,6 +136,10 @@ dr_err_t cx_transfer_begin(struct cx_tx *tx)
     if (!numbers_suffice(call->payload_len, tx->size)) {
         return DR_ERR_TOO_LARGE;
     }
+    if (tx->blocks && !cx_call_is_notification(call) && call->payload_from < call->payload_len) {
+        tx->off = call->payload_from - call->payload_from % tx->size;
+    }
+    call->payload_from = tx->off;
     if (tx->blocks && cx_call_is_notification(call)) {
         notification_keep(tx);
     } else if (tx->blocks && (tx->w_peer->flags & CX_MPEER_TAG) != 0) {
@@ -425,6 +429,7 @@ static void body_again(struct cx_tx *tx, uint16_t size)
     tx->blocks = true;
     tx->size = size;
     tx->off = 0;
+    tx->call->payload_from = 0;
     if (!numbers_suffice(tx->call->payload_len, size)) {
         cx_tx_complete(tx, DR_ERR_TOO_LARGE, NULL);
         return;
@@ -496,6 +501,7 @@ static void block1_next(struct cx_tx *tx, const struct cx_pdu *pdu)
     }
     tx->off += tx_span(tx);
     tx->count = b.count != 0 ? tx->count : 0;
+    tx->call->payload_from = tx->off;
     if (b.size < tx->size) {
         tx->size = b.size; /* what was sent counts in the old size. spec: RFC7959#2.3 */
         size_learn(tx->w_peer, b.size);

@@ -55,6 +55,9 @@ struct dev_pending {
     bool finishing;        /**< its answer is being written */
     const char *doom;      /**< fail it with this once it is back; a constant or NULL */
     struct dev_task *task; /**< ready for the first attempt, or NULL; owned */
+    struct cx_body *body;  /**< owned reference; NULL = the row has the payload */
+    size_t body_from;      /**< as in struct dev_task */
+    int64_t body_reg;
 };
 
 struct dev_link_list {

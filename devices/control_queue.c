@@ -82,6 +82,7 @@ static void pending_free(struct dev_control *c, struct dev_pending *p)
     dr_list_remove(&p->node);
     dr_timer_cancel(loop_wheel(c->loop), &p->expiry);
     p->task = dev_task_free(p->task);
+    p->body = cx_body_unref(p->body);
     free(p);
 }
 
@@ -392,6 +393,19 @@ static void attempt_failed(struct dev_control *c, uint32_t index, struct dev_pen
     q->busy = false;
 }
 
+/* A large body that got on since the last attempt: it goes on when the device is heard. */
+static bool body_progress(struct dev_pending *p, const struct dev_task *task)
+{
+    bool more = p->body != NULL && task->body_from != 0 &&
+                (task->body_reg != p->body_reg || task->body_from > p->body_from);
+
+    if (more) {
+        p->body_from = task->body_from;
+        p->body_reg = task->body_reg;
+    }
+    return more;
+}
+
 static void task_done(struct dev_task *task)
 {
     struct dev_control *c = task->core->control;
@@ -413,7 +427,8 @@ static void task_done(struct dev_task *task)
                        task->max_age_s);
     } else if (p->doom != NULL) {
         pending_fail_doomed(c, p);
-    } else if (err == DR_ERR_ASLEEP || err == DR_ERR_AGAIN) {
+    } else if (err == DR_ERR_ASLEEP || err == DR_ERR_AGAIN ||
+               (err == DR_ERR_TIMEOUT && body_progress(p, task))) {
         attempt_hold(c, index, p);
     } else if (err == DR_ERR_MOVED || err == DR_ERR_BUSY || err == DR_ERR_NOMEM ||
                err == DR_ERR_CANCELED) {
@@ -496,7 +511,9 @@ struct dev_task *dev_task_of_row(struct dev_core *core, const struct db_request 
         .key = row->key,
         .hash = hash,
         .method = row->method == DEV_METHOD_OBSERVE ? DEV_GET : (enum dev_method)row->method,
-        .content_type = type.len == 0 ? LWM2M_CT_NONE : lwm2m_format_number(type),
+        .content_type = type.len == 0                                   ? LWM2M_CT_NONE
+                        : strcmp(row->content_type, DEV_TYPE_BODY) == 0 ? LWM2M_CT_OPAQUE
+                                                                        : lwm2m_format_number(type),
         .accept = accept.len == 0 ? LWM2M_CT_NONE : lwm2m_format_number(accept),
         .ct = LWM2M_CT_NONE,
         .uri = strdup(row->uri),
@@ -561,6 +578,11 @@ static void row_read_done(struct db_read *read, dr_err_t err)
         retry_in(c, q, DEV_RETRY_STORE_MS);
     } else {
         p->task = rr->task;
+        if (p->body != NULL) {
+            p->task->body = cx_body_ref(p->body);
+            p->task->body_from = p->body_from;
+            p->task->body_reg = p->body_reg;
+        }
         attempt_ready(c, index);
     }
     free(rr);
@@ -630,6 +652,7 @@ void dev_requests_add(struct dev_control *c, const struct db_request *row, uint6
     p->method = row->method;
     p->retry_left = (int8_t)row->retry_left;
     p->task = task;
+    p->body = task == NULL || task->body == NULL ? NULL : cx_body_ref(task->body);
     dr_timer_init(&p->expiry, expired);
     int64_t left_ms = row->expires_at - dr_wall_ms();
     dr_timer_start(loop_wheel(c->loop), &p->expiry,

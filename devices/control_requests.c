@@ -86,24 +86,26 @@ static void request_find_done(struct db_read *read, dr_err_t err)
         req->expiry_s >= 0 ? req->expiry_s : (sleepy ? DEV_EXPIRY_QUEUE_S : DEV_EXPIRY_S);
     int retry = req->retry >= 0 ? req->retry : (sleepy ? DEV_RETRY_QUEUE : 0);
     int64_t now_ms = dr_wall_ms();
-    s->row = (struct db_request){.id = dr_id_new(&s->c->ids),
-                                 .account = req->account,
-                                 .device = req->device,
-                                 .key = req->key,
-                                 .async_id = req->async_id,
-                                 .method = (uint8_t)req->method,
-                                 .uri = req->uri,
-                                 .content_type = req->content_type,
-                                 .accept = req->accept,
-                                 .payload = req->payload,
-                                 .retry_left = retry > 100 ? 100 : retry,
-                                 .created_at = now_ms,
-                                 .expires_at = now_ms + expiry_s * 1000};
+    s->row =
+        (struct db_request){.id = dr_id_new(&s->c->ids),
+                            .account = req->account,
+                            .device = req->device,
+                            .key = req->key,
+                            .async_id = req->async_id,
+                            .method = (uint8_t)req->method,
+                            .uri = req->uri,
+                            .content_type = req->body != NULL ? DEV_TYPE_BODY : req->content_type,
+                            .accept = req->accept,
+                            .payload = req->payload,
+                            .retry_left = retry > 100 ? 100 : retry,
+                            .created_at = now_ms,
+                            .expires_at = now_ms + expiry_s * 1000};
     s->task = dev_task_of_row(s->c->core, &s->row, s->found.hash);
     if (s->task == NULL) {
         request_start_end(s, DR_ERR_NOMEM);
         return;
     }
+    s->task->body = req->body == NULL ? NULL : cx_body_ref(req->body);
     s->task->cache_ok = req->synchronous_cache;
     s->job = (struct db_job){.home = s->c->loop,
                              .run = request_insert_run,
@@ -135,6 +137,9 @@ dr_err_t dev_request_start(struct dev_core *core, struct dev_request *req)
     if (!async_id_valid(req->async_id) || dev_uri_parse(req->uri, &uri) != DR_OK ||
         (req->content_type != NULL && strlen(req->content_type) > DEV_CONTENT_MAX) ||
         (req->accept != NULL && strlen(req->accept) > DEV_CONTENT_MAX)) {
+        return DR_ERR_PROTO;
+    }
+    if (req->body != NULL && (req->payload.len != 0 || req->method != DEV_PUT)) {
         return DR_ERR_PROTO;
     }
     if (req->payload.len > DEV_PAYLOAD_MAX) {
@@ -218,6 +223,7 @@ struct load_row {
     char endpoint[DEV_NAME_MAX + 1];
     char ep_type[DEV_TYPE_MAX + 1];
     bool queue_mode;
+    bool lost; /* its bytes were not stored */
 };
 
 struct load {
@@ -236,6 +242,7 @@ static dr_err_t load_take(void *data, const struct db_request *row)
 
     out->row = *row;
     out->async_id = strdup(row->async_id);
+    out->lost = strcmp(row->content_type, DEV_TYPE_BODY) == 0;
     out->type = strdup(row->result_type == NULL ? "" : row->result_type);
     out->error = row->error == NULL || row->error[0] == '\0' ? NULL : strdup(row->error);
     out->result = malloc(row->result.len + 1);
@@ -299,9 +306,10 @@ static void load_answer(struct dev_control *c, const struct load_row *row)
 static void load_pending(struct dev_control *c, const struct load_row *row)
 {
     struct db_request copy = row->row;
-    bool unsure = row->row.state == DB_REQUEST_SENT && row->row.method == DEV_POST;
+    bool lost = row->lost;
+    bool unsure = lost || (row->row.state == DB_REQUEST_SENT && row->row.method == DEV_POST);
 
-    if (unsure && copy.retry_left > 0) {
+    if (unsure && !lost && copy.retry_left > 0) {
         copy.retry_left--;
         unsure = false;
     }

@@ -34,6 +34,8 @@ struct dev_control;
 #define DEV_NAME_MAX   DEV_ENDPOINT_MAX
 #define DEV_SHARDS_MAX 64
 #define DEV_TYPE_MAX   64
+/** Content type of a stored request whose bytes are not stored: what no request can ask for. */
+#define DEV_TYPE_BODY  "body"
 
 struct dev_core {
     struct dev_config cfg;
@@ -104,6 +106,9 @@ struct dev_task {
     uint16_t accept;
     uint8_t *payload; /**< owned */
     size_t payload_len;
+    struct cx_body *body; /**< instead of payload, an owned reference; NULL = none */
+    size_t body_from;     /**< bytes of it that the device has, now and afterwards … */
+    int64_t body_reg;     /**< … since this Register */
     /* results */
     dr_err_t err;
     int status;

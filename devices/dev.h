@@ -22,6 +22,7 @@
 struct db;
 struct loop;
 struct dev_core;
+struct cx_body;
 struct cx_engine;
 struct cx_ops;
 struct lwm2m_models;
@@ -149,6 +150,13 @@ struct dev_request {
     const char *content_type; /**< "" = text/plain where a payload needs one */
     const char *accept;       /**< "" = by version and what the device has shown */
     struct dr_bytes payload;
+    /**
+     * Instead of payload, for bytes that are too many to be stored with the request: sent block by
+     * block from where they lie (a reference is kept until the answer), and gone on with where they
+     * stopped while the device stays registered. Such a request does not survive a restart: then it
+     * ends as TIMEOUT. Content type application/octet-stream.
+     */
+    struct cx_body *body;
     int retry;              /**< -1 = default: 0, or 2 in queue mode */
     int64_t expiry_s;       /**< -1 = default: 2 h, or 3 days in queue mode */
     bool synchronous_cache; /**< a GET may be answered from the cache at once */
@@ -162,7 +170,8 @@ struct dev_request {
     void *data;
 };
 /**
- * @retval DR_ERR_PROTO        async id or uri are not of their form
+ * @retval DR_ERR_PROTO        async id or uri are not of their form; body with a payload or not a
+ * PUT
  * @retval DR_ERR_UNSUPPORTED  unknown content type or accept
  * @retval DR_ERR_TOO_LARGE    DEV_PAYLOAD_MAX
  * @retval DR_ERR_BUSY, DR_ERR_NOMEM, DR_ERR_CANCELED (stopping)

@@ -52,7 +52,7 @@ struct loop;
 /** An engine and its loop. Lives as long as its owner, which is longer than the loop. */
 struct dev_route_home {
     struct loop *loop;
-    unsigned number; /**< of the shard; of another owner's engine: behind all shards */
+    unsigned number;          /**< of the shard; of another owner's engine: behind all shards */
     struct cx_engine *engine; /**< NULL: nothing is answered any more */
 };
 

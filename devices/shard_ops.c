@@ -23,7 +23,7 @@ struct exec {
     struct cx_call call;
     struct dev_shard *s;
     struct dev_task *task;
-    int64_t device;
+    int64_t device, registered_ms;
     struct dev_uri uri;
     struct dev_opts opts;
     uint16_t accept, format; /* of this try; LWM2M_CT_NONE = option absent */
@@ -289,13 +289,19 @@ static dr_err_t exec_send(struct exec *x, struct dev_reg *reg)
     if (err != DR_OK) {
         return err;
     }
+    struct dr_bytes body = task->body != NULL ? cx_body_bytes(task->body)
+                           : x->body != NULL  ? dr_bytes_of(x->body, x->body_len)
+                                              : dr_bytes_of(task->payload, task->payload_len);
+    bool same = task->body != NULL && task->body_reg == reg->registered_ms;
+    x->registered_ms = reg->registered_ms;
     x->tries++;
     x->call = (struct cx_call){.peer = reg->peer,
                                .code = codes[task->method],
                                .opts = x->opts.opts,
                                .n_opts = x->opts.n,
-                               .payload = x->body != NULL ? x->body : task->payload,
-                               .payload_len = x->body != NULL ? x->body_len : task->payload_len,
+                               .payload = body.p,
+                               .payload_len = body.len,
+                               .payload_from = same ? task->body_from : 0,
                                .block_size = pelion ? PELION_BLOCK : 0,
                                .cb = exec_done};
     err = cx_call_start(x->s->engine, &x->call);
@@ -349,6 +355,8 @@ static void exec_done(struct cx_call *call, dr_err_t err, const struct cx_pdu *a
     struct dev_reg *reg = index == 0 ? NULL : dev_reg_at(s, index);
 
     s->calls--;
+    x->task->body_from = call->payload_from;
+    x->task->body_reg = x->registered_ms;
     if (err != DR_OK) {
         if (reg != NULL && err != DR_ERR_MOVED) {
             reg->flags |= DEV_REG_WANTED;
@@ -427,12 +435,13 @@ void dev_exec_start(struct dev_shard *s, uint32_t index, struct dev_task *task)
             x->accept = format_next(x, reg);
         }
     }
-    if (task->payload_len == 0) {
+    if (task->payload_len == 0 && task->body == NULL) {
         x->format = LWM2M_CT_NONE;
     } else if (x->format == LWM2M_CT_NONE) {
         x->format = LWM2M_CT_TEXT;
     }
-    if (task->method == DEV_PUT && x->uri.query == NULL && task->payload_len == 0) {
+    if (task->method == DEV_PUT && x->uri.query == NULL && task->payload_len == 0 &&
+        task->body == NULL) {
         x->format = LWM2M_CT_TEXT; /* an empty value, not attributes */
     }
     dr_err_t err = exec_send(x, reg);

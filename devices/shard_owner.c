@@ -403,6 +403,7 @@ struct dev_task *dev_task_free(struct dev_task *task)
     if (task != NULL) {
         free(task->uri);
         free(task->payload);
+        task->body = cx_body_unref(task->body);
         free(task->result);
         free(task);
     }

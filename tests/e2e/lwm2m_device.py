@@ -194,8 +194,14 @@ class Device:
         self._send(data)
 
     def _register(self):
-        objects = "</1/0>,</3/0>," + ("</10252/0>,</10255/0>,</14/0>" if self.pelion else "</5/0>")
+        objects = "</1/0>,</3/0>,</5/0>"
         query = [f"ep={self.name}", f"lt={self.lifetime}", "lwm2m=1.1", "b=U"]
+        if self.pelion:  # standing observations: tokens of two bytes, never asked for
+            query.append("mccv=4.12.0")
+            self.observers = {"/10252/0/2": b"\0\1", "/10252/0/3": b"\0\2", "/14/0/2": b"\0\3"}
+            objects = (f'</1/0>,</3/0>,</10252/0/1>,</10252/0/2>;v="{self.state}";aobs="1",'
+                       f'</10252/0/3>;v="{self.update_result}";aobs="2",</10255/0/0>;v="4",'
+                       f'</14/0/0>;v="MAIN",</14/0/2>;v="{self.flash["version"]}";aobs="3"')
 
         def done(m):
             if m.code != CREATED:

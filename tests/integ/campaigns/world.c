@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/loop.h"
+#include "coap/engine.h"
 #include "db/account.h"
 #include "db/db.h"
 #include "db/device.h"
@@ -491,7 +492,7 @@ static dr_err_t content(void *data, struct db_reader *r, int64_t account, int64_
     }
     *ret = (struct camp_content){.manifest = manifest, .size = 100, .n_urls = 2};
     ret->raw = dr_bytes_of((const uint8_t *)strdup("MANIFEST"), 8);
-    ret->image = dr_bytes_of((const uint8_t *)strdup("IMAGE"), 5);
+    ret->image = cx_body_new((const uint8_t *)"IMAGE", 5, NULL, 0, NULL, NULL);
     (void)snprintf(ret->version, sizeof ret->version, "2.0.0");
     (void)snprintf(ret->urls[0], CAMP_URL_MAX, "http://x/fw");
     (void)snprintf(ret->urls[1], CAMP_URL_MAX, "coap://x/fw");

@@ -146,6 +146,69 @@ START_TEST(large_bodies_go_both_ways)
 }
 END_TEST
 
+/* A PUT of the large body in blocks of 512 that the peer has @p from bytes of already. */
+static struct rig_call *put_from(struct rig_call *c, cx_peer_t peer, size_t from)
+{
+    static const struct cx_opt path = {
+        .num = CX_OPT_URI_PATH, .len = 4, .val = (const uint8_t *)"echo"};
+
+    (void)rig_call_start(r.client.engine, c, peer, CX_POST, "end-of-nothing", NULL, 0);
+    RIG_UNTIL(&r, c->done == 1);
+    cx_call_cb *cb = c->call.cb;
+    memset(c, 0, sizeof *c);
+    c->call = (struct cx_call){.peer = peer,
+                               .code = CX_PUT,
+                               .opts = &path,
+                               .n_opts = 1,
+                               .payload = rig_big(),
+                               .payload_len = BIG_LEN,
+                               .payload_from = from,
+                               .block_size = 512,
+                               .cb = cb};
+    ck_assert_int_eq(cx_call_start(r.client.engine, &c->call), DR_OK);
+    return c;
+}
+
+/* spec: RFC7959#2.5 */
+START_TEST(a_body_goes_on_where_it_stopped)
+{
+    cx_peer_t peer = rig_connect(&r, 1, ID);
+    struct rig_call *c = put_from(&r.calls[0], peer, 0);
+
+    RIG_UNTIL(&r, c->call.payload_from >= 1024);
+    cx_call_cancel(r.client.engine, &c->call);
+    RIG_UNTIL(&r, c->done == 1);
+    ck_assert_int_eq(c->err, DR_ERR_CANCELED);
+    size_t from = c->call.payload_from;
+    ck_assert_uint_ge(from, 1024);
+    ck_assert_uint_lt(from, BIG_LEN);
+    uint64_t before = rig_stats(r.server.engine).rx_datagrams;
+    c = put_from(&r.calls[1], peer, from);
+    RIG_UNTIL(&r, c->done == 1);
+    ck_assert_int_eq(c->err, DR_OK);
+    ck_assert_uint_eq(r.server.body_len, BIG_LEN);
+    ck_assert_mem_eq(c->body, rig_big(), BIG_LEN);
+    ck_assert_uint_le(rig_stats(r.server.engine).rx_datagrams - before,
+                      1 + (BIG_LEN - from + 511) / 512 + BIG_LEN / 512 + 1);
+}
+END_TEST
+
+START_TEST(a_peer_that_knows_nothing_of_the_beginning_gets_it_again)
+{
+    cx_peer_t peer = rig_connect(&r, 1, ID);
+    struct rig_call *c = put_from(&r.calls[0], peer, 2048);
+
+    RIG_UNTIL(&r, c->done == 1);
+    ck_assert_int_eq(c->err, DR_OK);
+    ck_assert_uint_eq(r.server.body_len, BIG_LEN);
+    ck_assert_mem_eq(c->body, rig_big(), BIG_LEN);
+    c = put_from(&r.calls[1], peer, BIG_LEN + 7); /* nonsense is no beginning */
+    RIG_UNTIL(&r, c->done == 1);
+    ck_assert_int_eq(c->err, DR_OK);
+    ck_assert_uint_eq(r.server.body_len, BIG_LEN);
+}
+END_TEST
+
 START_TEST(an_answer_may_come_later)
 {
     cx_peer_t peer = rig_connect(&r, 1, ID);
@@ -492,6 +555,8 @@ int main(void)
         a_socket_that_cannot_send_is_waited_for,
         a_request_made_in_the_last_moment_of_a_turn_goes_out_at_once,
         large_bodies_go_both_ways,
+        a_body_goes_on_where_it_stopped,
+        a_peer_that_knows_nothing_of_the_beginning_gets_it_again,
         an_answer_may_come_later,
         a_notification_is_acknowledged_when_it_is_wanted,
         many_peers_are_served_from_one_socket,

@@ -299,6 +299,86 @@ START_TEST(after_a_crash_only_repeatable_requests_are_sent_again)
 }
 END_TEST
 
+static unsigned released;
+
+static void body_release(void *data)
+{
+    (void)data;
+    released++;
+}
+
+/* A PUT of 2 MiB that lie elsewhere. */
+static void ask_body(const char *async_id)
+{
+    static uint8_t bytes[2 << 20];
+    struct cx_body *body = cx_body_new(bytes, sizeof bytes, NULL, 0, body_release, NULL);
+    struct dev_request req = {.account = DBT_ACCOUNT,
+                              .device = device,
+                              .key = KEY,
+                              .async_id = async_id,
+                              .method = DEV_PUT,
+                              .uri = "/5/0/0",
+                              .body = body,
+                              .retry = 0,
+                              .expiry_s = 600};
+
+    released = 0;
+    ck_assert_int_eq(rig_ask(&req), DR_OK);
+    (void)cx_body_unref(body);
+}
+
+START_TEST(shared_bytes_are_sent_and_gone_on_with)
+{
+    device_up();
+    ask_body("id-1");
+    struct cx_call *call = next_call(0);
+    ck_assert_str_eq(fe_call_text(call), "PUT 5/0/0 ct=42");
+    ck_assert_uint_eq(call->payload_len, 2 << 20);
+    ck_assert_uint_eq(call->payload_from, 0);
+    call->payload_from = 40960; /* so far it came */
+    fe_call_fail(rig.e[0], call, DR_ERR_TIMEOUT);
+    rig_pause(20);
+    ck_assert_ptr_null(fe_call(rig.e[0])); /* until it is heard */
+    (void)rig_wait(rig_post(0, peer, reg.location, NULL, NULL));
+    call = next_call(0);
+    ck_assert_uint_eq(call->payload_from, 40960);
+    call->payload_from = 51200;
+    fe_call_fail(rig.e[0], call, DR_ERR_TIMEOUT);
+    device_up(); /* registers again: it has lost what it had */
+    call = next_call(0);
+    ck_assert_uint_eq(call->payload_from, 0);
+    ck_assert_uint_eq(released, 0);
+    fe_call_answer(rig.e[0], call, FE_MSG(CX_CHANGED));
+    ck_assert_int_eq(answer(0)->status, 200);
+    rig_pause(10);
+    ck_assert_uint_eq(released, 1);
+}
+END_TEST
+
+START_TEST(shared_bytes_without_progress_time_out)
+{
+    device_up();
+    ask_body("id-1");
+    fe_call_fail(rig.e[0], next_call(0), DR_ERR_TIMEOUT);
+    ck_assert_int_eq(answer(0)->status, 504);
+    rig_pause(10);
+    ck_assert_uint_eq(released, 1);
+}
+END_TEST
+
+START_TEST(shared_bytes_do_not_survive_a_crash)
+{
+    device_up();
+    ask_body("id-1");
+    crash();
+    ck_assert_int_eq(answer(0)->status, 504);
+    peer = rig_peer(0, "node-1");
+    (void)rig_wait(rig_post(0, peer, reg.location, NULL, NULL));
+    rig_pause(20);
+    ck_assert_ptr_null(fe_call(rig.e[0])); /* above all no empty package */
+}
+END_TEST
+
 START_TEST(formats_are_tried_until_the_device_understands)
 {
     static const uint8_t tlv[] = {0xc4, 0x00, 'A', 'C', 'M', 'E'};
@@ -774,6 +854,9 @@ int main(void)
     tcase_add_test(tc, the_queue_survives_a_restart_in_order);
     tcase_add_test(tc, an_answer_nobody_took_is_told_again_after_a_restart);
     tcase_add_loop_test(tc, after_a_crash_only_repeatable_requests_are_sent_again, 0, 2);
+    tcase_add_test(tc, shared_bytes_are_sent_and_gone_on_with);
+    tcase_add_test(tc, shared_bytes_without_progress_time_out);
+    tcase_add_test(tc, shared_bytes_do_not_survive_a_crash);
     tc = tcase(s, "subscriptions");
     tcase_add_test(tc, a_subscription_gives_its_first_value_and_then_notifications);
     tcase_add_test(tc, old_notifications_are_taken_but_not_told);

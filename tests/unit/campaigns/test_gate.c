@@ -4,6 +4,7 @@
  * @brief Gates, membership of waves, windows, rates, conditions as text, what devices report.
  */
 #include "campaigns/gate.h"
+#include "coap/engine.h"
 
 #include <string.h>
 
@@ -288,7 +289,8 @@ END_TEST
 START_TEST(a_device_is_given_a_way_that_it_knows)
 {
     static const struct camp_content both = {.urls = {"http://a", "coap://b"}, .n_urls = 2};
-    const struct camp_content image = {.image = dr_bytes_str("IMAGE")};
+    struct camp_content image = {.image =
+                                     cx_body_new((const uint8_t *)"IMAGE", 5, NULL, 0, NULL, NULL)};
     struct camp_report known = {.pull = true, .schemes = CAMP_COAP};
     struct camp_step step;
     const struct camp_driver *d = &camp_driver_object5;
@@ -298,10 +300,13 @@ START_TEST(a_device_is_given_a_way_that_it_knows)
     ck_assert_int_eq(memcmp(step.payload.p, "coap://b", 8), 0);
     known = (struct camp_report){.pull = true, .schemes = CAMP_HTTPS};
     ck_assert_int_eq(d->request(&both, CAMP_OP_DELIVER, 2, &known, &step), DR_ERR_UNSUPPORTED);
+    ck_assert_int_eq(d->request(&image, CAMP_OP_DELIVER, 2, &known, &step), DR_ERR_UNSUPPORTED);
     known = (struct camp_report){.push = true, .schemes = CAMP_HTTP};
     ck_assert_int_eq(d->request(&image, CAMP_OP_DELIVER, 2, &known, &step), DR_OK);
     ck_assert_str_eq(step.uri, "/5/0/0");
+    ck_assert_ptr_eq(step.body, image.image);
     ck_assert_int_eq(d->request(&image, CAMP_OP_DELIVER, 3, &known, &step), DR_ERR_NOT_FOUND);
+    camp_content_fini(&image);
 }
 END_TEST
 

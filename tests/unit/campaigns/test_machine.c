@@ -98,6 +98,8 @@ static const struct {
      "UPD2_STATE_4"},
     {"result before answer", CAMP_DELIVERING, IN(NOTE), &refused, DELIVER, 0, 0, CAMP_FAILED, 0,
      "UPD2_FAIL_23"},
+    {"failure before answer", CAMP_DELIVERING, IN(NOTE), &lost, DELIVER, 0, 0, CAMP_RETRY_WAIT, 0,
+     "UPD2_FAIL_24"},
     {"refused for now", CAMP_DELIVERING, NO(TRANSIENT), NULL, DELIVER, 0, 0, CAMP_RETRY_WAIT, 0,
      "SYS_101"},
     {"no attempts left", CAMP_DELIVERING, NO(TRANSIENT), NULL, DELIVER, 0, 2, CAMP_FAILED, 0,
