@@ -44,10 +44,19 @@ static int system_init(struct cli *c, int argc, char **argv)
 
 static int system_backup(struct cli *c, int argc, char **argv)
 {
-    return argc != 1 ? CLI_USAGE : cli_download(c, "/v3/drover/backup", argv[0]);
+    bool keys = argc == 2 && strcmp(argv[1], "--with-keys") == 0;
+
+    if (argc == 2 && strcmp(argv[0], "--with-keys") == 0) {
+        keys = true;
+        argv++;
+    }
+    if (argc != 1 && !keys) {
+        return CLI_USAGE;
+    }
+    return cli_download(c, keys ? "/v3/drover/backup?keys=true" : "/v3/drover/backup", argv[0]);
 }
 
 const struct cli_command cli_system_commands[] = {
     {"init", "", "--data DIR", "make a data folder: database, keys, first API key", system_init},
-    {"backup", "", "FILE", "stream an online copy of the database", system_backup},
+    {"backup", "", "FILE [--with-keys]", "stream an online copy of the database", system_backup},
     {0}};

@@ -289,6 +289,14 @@ enum cx_proto cx_peer_proto(const struct cx_engine *e, cx_peer_t peer);
 void cx_peer_close(struct cx_engine *e, cx_peer_t peer);
 /** As cx_peer_close, but the other side is told nothing, as after a crash of ours. */
 void cx_peer_abandon(struct cx_engine *e, cx_peer_t peer);
+/**
+ * cx_peer_close for every peer with an identity that @p match says true of (a credential was
+ * revoked). Looks at at most @p max peers: a shard must not stand still for a million.
+ * @param from  0 at first, then what the call before gave back
+ * @return where to go on; 0 = all were looked at
+ */
+uint32_t cx_engine_close_some(struct cx_engine *e, uint32_t from, uint32_t max,
+                              bool (*match)(void *data, const struct cx_identity *id), void *data);
 /** Calls under way and queued complete with DR_ERR_MOVED; the peer itself stays. */
 void cx_peer_calls_moved(struct cx_engine *e, cx_peer_t peer);
 

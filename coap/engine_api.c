@@ -155,6 +155,26 @@ void cx_peer_abandon(struct cx_engine *e, cx_peer_t peer)
     end_by_owner(e, peer, false);
 }
 
+uint32_t cx_engine_close_some(struct cx_engine *e, uint32_t from, uint32_t max,
+                              bool (*match)(void *data, const struct cx_identity *id), void *data)
+{
+    dr_assert(e != NULL && match != NULL && max > 0);
+    struct cx_identity id;
+    uint32_t i = from;
+
+    for (uint32_t n = 0; n < max; n++) {
+        i = dr_slab_next(&e->peers.slab, i);
+        if (i == 0) {
+            return 0;
+        }
+        cx_peer_t peer = cx_peer_handle(&e->peers, cx_peer_at(&e->peers, i));
+        if (cx_peer_identity(e, peer, &id) && id.kind != CX_ID_NONE && match(data, &id)) {
+            cx_peer_close(e, peer);
+        }
+    }
+    return i;
+}
+
 void cx_peer_calls_moved(struct cx_engine *e, cx_peer_t peer)
 {
     dr_assert(e != NULL);

@@ -102,6 +102,9 @@ static dr_err_t run_backup(struct db_backup *b)
     } else {
         (void)close(fd);
         err = copy(b->db, part, &b->info);
+        if (err == DR_OK && b->keys_dir != NULL) {
+            err = db_kept_put(part, b->keys_dir, &b->info);
+        }
         if (err == DR_OK) {
             err = publish(part, b->path, &b->info);
         }

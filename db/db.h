@@ -172,7 +172,8 @@ typedef void db_backup_done_fn(struct db_backup *backup, dr_err_t err);
 /** A copy of one moment, made while the store goes on. */
 struct db_backup {
     struct loop *home;
-    const char *path; /**< file to make, must not exist; borrowed until done */
+    const char *path;     /**< file to make, must not exist; borrowed until done */
+    const char *keys_dir; /**< put its key files into the copy, too; NULL = no keys */
     db_backup_done_fn *done;
     struct dr_errinfo info; /**< out, on failure */
 
@@ -189,6 +190,16 @@ struct db_backup {
  * leaves no file.
  */
 DR_CHECK dr_err_t db_backup_start(struct db *db, struct db_backup *backup);
+
+typedef dr_err_t db_kept_fn(void *data, const char *name, struct dr_bytes bytes);
+/**
+ * For `droverd restore`: take the key files out of the backup at @p path; they are gone from it
+ * afterwards. Blocks.
+ * @param ret  how many there were
+ * @retval DR_ERR_CORRUPT  a name that is none of a key file
+ */
+DR_CHECK dr_err_t db_kept_take(const char *path, db_kept_fn *fn, void *data, unsigned *ret,
+                               struct dr_errinfo *reterr);
 
 /**
  * For `droverd check`: verify pages, indexes, foreign keys and counters of the database in @p dir,

@@ -124,6 +124,10 @@ void db_checkpoint_poke(struct db *db);
 /** Before a group: wait while the log is too long. Store thread. */
 void db_checkpoint_wait(struct db *db);
 
+/* kept.c */
+/** Put the key files of a folder into the copy at @p path. */
+DR_CHECK dr_err_t db_kept_put(const char *path, const char *keys_dir, struct dr_errinfo *info);
+
 /* backup.c */
 void db_backup_stop(struct db *db);
 

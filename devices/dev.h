@@ -25,6 +25,7 @@ struct dev_core;
 struct cx_body;
 struct cx_engine;
 struct cx_ops;
+struct dev_trust;
 struct lwm2m_models;
 
 /** Owners that are parts of the server and no API key: below every id. */
@@ -54,6 +55,8 @@ struct dev_config {
     uint32_t awake_s; /**< how long a queue-mode device listens after an uplink: 93 */
     /** Account of devices that come without security; 0: they are refused (4.03). */
     int64_t nosec_account;
+    /** What certificates stand for (devices/trust.h); NULL: the anchor's tag is the account. */
+    struct dev_trust *trust;
     uint32_t sweep_ms;         /**< how often expired rows are looked for; 0: 5,000 */
     uint32_t events_keep_days; /**< older device events are removed; 0: never */
 };
@@ -63,7 +66,7 @@ DR_CHECK dr_err_t dev_core_new(const struct dev_config *config, struct dev_core 
 /**
  * What server/ hands to the engine of shard @p i, with data = dev_core_shard(core, i). The psk
  * member answers with struct cx_identity whose name is the endpoint name that the key belongs to;
- * the cert member takes the anchor's tag as the account and the CN as the endpoint name.
+ * the cert member asks dev_config.trust; the CN is the endpoint name.
  */
 extern const struct cx_ops dev_cx_ops;
 void *dev_core_shard(struct dev_core *core, unsigned i);

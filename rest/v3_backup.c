@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file  rest/v3_backup.c
- * @brief GET /v3/drover/backup: an online copy of the database.
+ * @brief GET /v3/drover/backup: an online copy of the database; ?keys=true: with the key files.
  *
  * The store writes the copy to a file of the data folder, which has lost its name before the first
  * byte is sent: nothing is left behind whatever happens to the connection.
@@ -18,7 +18,7 @@
 struct op {
     struct db_backup backup;
     struct rest_req *req;
-    char path[4096];
+    char path[4096], keys_dir[4096];
 };
 
 static void backup_done(struct db_backup *backup, dr_err_t err)
@@ -67,6 +67,12 @@ static void backup_get(struct rest_req *req)
     }
     op->req = req;
     op->backup = (struct db_backup){.home = rest->loop, .path = op->path, .done = backup_done};
+    const char *keys = rest_target_arg(&req->target, "keys");
+    if (keys != NULL && strcmp(keys, "true") == 0) {
+        (void)snprintf(op->keys_dir, sizeof op->keys_dir, "%s/keys", rest->config.data_dir);
+        op->backup.keys_dir = op->keys_dir;
+        dr_log(DR_LOG_WARNING, "rest", "a backup with all keys is being made");
+    }
     dr_err_t err = db_backup_start(rest->db, &op->backup);
     if (err != DR_OK) {
         rest_answer_err(req, err);

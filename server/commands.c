@@ -17,6 +17,7 @@
 #include "db/db.h"
 #include "rest/apikey.h"
 #include "server/folder.h"
+#include "server/keys.h"
 #include "server/run.h"
 #include "server/sync.h"
 
@@ -89,13 +90,22 @@ int srv_init(const char *dir, bool json)
 {
     struct dr_errinfo info = {0};
     struct db *db = NULL;
-    const struct db_config config = {.dir = dir};
+    struct srv_keys keys = {0};
+    struct db_seal seal;
+    const struct db_config config = {.dir = dir, .seal = &seal};
     struct dr_idgen gen;
     struct first first = {.now_ms = (int64_t)dr_wall_ms()};
     char text[REST_APIKEY_LEN + 1];
     dr_err_t err = srv_folder_make(dir, &info);
 
     if (err == DR_OK) {
+        err = srv_keys_open(dir, true, &keys, &info);
+    }
+    if (err == DR_OK) {
+        err = srv_keys_install(&keys, dir, &info);
+    }
+    if (err == DR_OK) {
+        seal = srv_keys_seal(&keys);
         err = db_open(&config, &db, &info);
     }
     if (err == DR_OK) {
@@ -109,6 +119,7 @@ int srv_init(const char *dir, bool json)
         err = srv_write_sync(db, insert_first, &first);
     }
     db = db_close(db);
+    srv_keys_close(&keys);
     if (err != DR_OK) {
         if (info.text[0] == '\0') {
             dr_errinfo_set(&info, dir, 0, "%s", dr_err_str(err));
@@ -121,14 +132,6 @@ int srv_init(const char *dir, bool json)
 }
 
 /* ---- check ---- */
-
-static void report_problem(void *data, const char *problem)
-{
-    unsigned *count = data;
-
-    (*count)++;
-    printf("problem: %s\n", problem);
-}
 
 static bool private_mode(const char *dir, const char *name, mode_t allowed, unsigned *count)
 {
@@ -145,6 +148,45 @@ static bool private_mode(const char *dir, const char *name, mode_t allowed, unsi
         (*count)++;
     }
     return true;
+}
+
+/* Every file with a secret is private; the keys can be opened; what devices compare is shown. */
+static void check_keys(const char *dir, unsigned *problems)
+{
+    struct dr_errinfo info = {0};
+    struct srv_keys keys = {0};
+    char hex[3 * CERT_SHA256_LEN];
+    char name[64];
+
+    for (int i = 0; i < CERT_N_ROLES + CERT_N_SERVERS; i++) {
+        (void)snprintf(name, sizeof name, "keys/%s.key",
+                       i < CERT_N_ROLES ? cert_role_name((enum cert_role)i)
+                                        : cert_server_name((enum cert_server)(i - CERT_N_ROLES)));
+        (void)private_mode(dir, name, 0600, problems);
+    }
+    dr_err_t err = srv_keys_open(dir, false, &keys, &info);
+    err = err == DR_OK ? srv_keys_install(&keys, dir, &info) : err;
+    if (err != DR_OK) {
+        printf("problem: keys: %s%s%s\n", info.field, info.field[0] ? ": " : "",
+               info.text[0] ? info.text : dr_err_str(err));
+        (*problems)++;
+    } else {
+        for (int i = 0; i < CERT_N_ROLES; i++) {
+            const struct cert_authority *a =
+                cert_install_authority(keys.install, (enum cert_role)i);
+            cert_hex_colons(cert_authority_info(a)->fingerprint, CERT_SHA256_LEN, hex);
+            printf("%s: SHA-256 %s\n", cert_role_name((enum cert_role)i), hex);
+        }
+    }
+    srv_keys_close(&keys);
+}
+
+static void report_problem(void *data, const char *problem)
+{
+    unsigned *count = data;
+
+    (*count)++;
+    printf("problem: %s\n", problem);
 }
 
 int srv_check(const char *dir)
@@ -164,6 +206,7 @@ int srv_check(const char *dir)
         problems++;
     }
     dr_wipe(key, sizeof key);
+    check_keys(dir, &problems);
     dr_err_t err = db_check(dir, report_problem, &problems, &info);
     (void)close(lock);
     if (err != DR_OK && err != DR_ERR_CORRUPT) {
@@ -206,10 +249,20 @@ static dr_err_t copy_file(const char *from, const char *to, struct dr_errinfo *r
     return err;
 }
 
+static dr_err_t key_restore(void *data, const char *name, struct dr_bytes bytes)
+{
+    char dir[DR_PATH_MAX], path[DR_PATH_MAX];
+    dr_err_t err = dr_path_join(dir, data, "keys");
+
+    err = err == DR_OK ? dr_path_join(path, dir, name) : err;
+    return err == DR_OK ? dr_file_write(path, bytes.p, bytes.len, NULL) : err;
+}
+
 int srv_restore(const char *file, const char *dir)
 {
     struct dr_errinfo info = {0};
     char path[DR_PATH_MAX];
+    unsigned keys = 0;
     dr_err_t err = srv_folder_make(dir, &info);
 
     if (err == DR_OK) {
@@ -221,6 +274,9 @@ int srv_restore(const char *file, const char *dir)
             /* a backup is one whole file; what is no database, or damaged, is not kept */
             err = db_check(dir, NULL, NULL, &info);
         }
+        if (err == DR_OK) {
+            err = db_kept_take(path, key_restore, (void *)dir, &keys, &info);
+        }
         if (err != DR_OK) {
             (void)unlink(path);
         }
@@ -229,5 +285,10 @@ int srv_restore(const char *file, const char *dir)
         return fail_info(SRV_EXIT_FOLDER, &info);
     }
     printf("restored into %s\n", dir);
+    if (keys == 0) {
+        printf("the backup holds no keys: before the server starts, put the files of the old keys "
+               "folder into %s/keys\n",
+               dir);
+    }
     return SRV_EXIT_OK;
 }

@@ -3,7 +3,7 @@
  * Threads: the main thread is the control loop (REST, devices' control half), one thread a shard
  * (engine, devices' shard half), and the store's own. Start goes bottom up, stop top down:
  *
- *     lock, database, models, keys, sockets → loops → devices → engines → REST → ready
+ *     lock, keys, database, models, trust, sockets → loops → devices → engines → REST → ready
  *     REST closed → devices written → engines closed → loops joined → everything freed → database
  * closed
  */
@@ -33,10 +33,13 @@
 #include "db/db.h"
 #include "devices/boot.h"
 #include "devices/dev.h"
+#include "devices/issue.h"
+#include "devices/trust.h"
 #include "lwm2m/model.h"
 #include "lwm2m/model_xml.h"
 #include "rest/rest.h"
 #include "server/folder.h"
+#include "server/keys.h"
 #include "server/pem.h"
 #include "server/sync.h"
 
@@ -74,7 +77,12 @@ struct srv {
     struct dr_errinfo *reterr;
     int exit_code;
     int lock_fd;
+    struct srv_keys keys;
     struct db *db;
+    struct dev_trust *trust;
+    struct dev_issuer *issuer;
+    uint8_t server_ca[CERT_DER_MAX]; /* what devices check the LwM2M server against */
+    size_t server_ca_len;
     struct lwm2m_models *models;
     struct cx_security *security;
     struct cx_security *boot_security; /**< its own keys: nothing of one port opens the other */
@@ -128,12 +136,21 @@ static dr_err_t read_account(struct db_reader *r, void *data)
 
 static dr_err_t open_store(struct srv *s)
 {
+    dr_err_t err = srv_keys_open(s->config->data, true, &s->keys, s->reterr);
+    if (err != DR_OK) {
+        return err;
+    }
+    const struct db_seal seal = srv_keys_seal(&s->keys);
     const struct db_config config = {
         .dir = s->config->data,
+        .seal = &seal,
         .free_min_bytes = s->config->disk_min_free_mb * MIB,
         .fsync_delay_ms = (uint32_t)s->config->test_fsync_delay_ms,
     };
-    dr_err_t err = db_open(&config, &s->db, s->reterr);
+    err = db_open(&config, &s->db, s->reterr);
+    if (err == DR_OK) {
+        err = srv_keys_install(&s->keys, s->config->data, s->reterr);
+    }
     if (err == DR_OK) {
         err = srv_read_sync(s->db, read_account, &s->account);
         if (err == DR_OK && s->account == 0) {
@@ -164,14 +181,94 @@ static dr_err_t read_pem(const char *path, char **ret, size_t *ret_len, struct d
     return path[0] == '\0' ? DR_OK : dr_file_read(path, PEM_FILE_MAX, ret, ret_len, reterr);
 }
 
+/* Anchors that the configuration names belong to the first account. */
+static dr_err_t make_trust(struct srv *s)
+{
+    char *ca = NULL;
+    size_t ca_len = 0;
+    struct srv_der_list *list = calloc(1, sizeof *list);
+    struct dr_bytes *anchors = calloc(SRV_PEM_CERTS_MAX, sizeof *anchors);
+    dr_err_t err = list == NULL || anchors == NULL ? DR_ERR_NOMEM : DR_OK;
+
+    if (err == DR_OK) {
+        err = read_pem(s->config->coaps_ca, &ca, &ca_len, s->reterr);
+    }
+    if (err == DR_OK && ca != NULL) {
+        err = srv_pem_certs(ca, ca_len, list, s->reterr);
+    }
+    for (size_t i = 0; err == DR_OK && i < list->count; i++) {
+        anchors[i] = dr_bytes_of(list->certs[i].bytes, list->certs[i].len);
+    }
+    if (err == DR_OK) {
+        const struct dev_trust_config config = {
+            .db = s->db,
+            .control = s->control,
+            .device_issuer =
+                cert_authority_der(cert_install_authority(s->keys.install, CERT_DEVICE_ISSUER)),
+            .file_anchors = anchors,
+            .n_file_anchors = list->count,
+            .file_account = s->account,
+        };
+        err = dev_trust_new(&config, &s->trust);
+    }
+    if (err == DR_OK) {
+        err = srv_read_sync(s->db, dev_trust_read, s->trust);
+        if (err == DR_ERR_PROTO) {
+            dr_errinfo_set(s->reterr, "coaps-ca", 0, "an anchor is no certificate");
+        }
+    }
+    if (err == DR_OK) {
+        err = dev_issuer_new(cert_install_authority(s->keys.install, CERT_DEVICE_ISSUER), s->db,
+                             &s->issuer);
+    }
+    free(list == NULL ? NULL : list->block);
+    free(list);
+    free(anchors);
+    free(ca);
+    return err;
+}
+
+struct last {
+    uint8_t *out;
+    size_t len;
+};
+
+static dr_err_t take_last(void *data, struct dr_bytes der)
+{
+    struct last *last = data;
+
+    memcpy(last->out, der.p, der.len);
+    last->len = der.len;
+    return DR_OK;
+}
+
+/* Whom devices have to trust: our root, or the end of the chain that the configuration names. */
+static dr_err_t find_server_ca(struct srv *s, const char *chain, size_t len)
+{
+    struct last last = {.out = s->server_ca};
+
+    if (chain == NULL) {
+        struct dr_bytes der =
+            cert_authority_der(cert_install_authority(s->keys.install, CERT_SERVER_ROOT));
+        memcpy(s->server_ca, der.p, der.len);
+        s->server_ca_len = der.len;
+        return DR_OK;
+    }
+    dr_err_t err = cert_pem_each(chain, len, CERT_CHAIN_FILE_MAX, take_last, &last);
+    if (err != DR_OK) {
+        dr_errinfo_set(s->reterr, "coaps-cert", 0, "is no chain of PEM certificates");
+    }
+    s->server_ca_len = last.len;
+    return err;
+}
+
 static dr_err_t make_security(struct srv *s)
 {
-    char *cert = NULL, *key = NULL, *ca = NULL;
-    size_t cert_len = 0, key_len = 0, ca_len = 0;
-    struct srv_der_list *list = calloc(1, sizeof *list);
-    struct cx_anchor *anchors = calloc(SRV_PEM_CERTS_MAX, sizeof *anchors);
-    struct cx_security_config config = {0};
-    dr_err_t err = list == NULL || anchors == NULL ? DR_ERR_NOMEM : DR_OK;
+    char *cert = NULL, *key = NULL;
+    char own_cert[CERT_PEM_MAX], own_key[CERT_KEY_PEM_MAX];
+    size_t cert_len = 0, key_len = 0;
+    struct cx_security_config config = {.trust = dev_trust_cx(s->trust, CERT_SERVICE_LWM2M)};
+    dr_err_t err = srv_keys_pem(&s->keys, CERT_SERVER_LWM2M, own_cert, own_key);
 
     if (err == DR_OK) {
         err = read_pem(s->config->coaps_cert, &cert, &cert_len, s->reterr);
@@ -180,35 +277,24 @@ static dr_err_t make_security(struct srv *s)
         err = read_pem(s->config->coaps_key, &key, &key_len, s->reterr);
     }
     if (err == DR_OK) {
-        err = read_pem(s->config->coaps_ca, &ca, &ca_len, s->reterr);
-    }
-    if (err == DR_OK && ca != NULL) {
-        err = srv_pem_certs(ca, ca_len, list, s->reterr);
-    }
-    for (size_t i = 0; err == DR_OK && i < list->count; i++) {
-        anchors[i] = (struct cx_anchor){
-            .der = list->certs[i].bytes, .len = list->certs[i].len, .tag = (uint64_t)s->account};
+        err = find_server_ca(s, cert, cert_len);
     }
     if (err == DR_OK) {
         err = srv_folder_ticket_key(s->config->data, config.ticket_key, s->reterr);
     }
     if (err == DR_OK) {
-        config.cert_pem = cert;
-        config.key_pem = key;
-        config.anchors = anchors;
-        config.n_anchors = list->count;
+        bool own = cert == NULL && key == NULL;
+        config.cert_pem = own ? own_cert : cert;
+        config.key_pem = own ? own_key : key;
         err = cx_security_new(&config, &s->security, s->reterr);
     }
     dr_wipe(&config, sizeof config);
+    dr_wipe(own_key, sizeof own_key);
     if (key != NULL) {
         dr_wipe(key, key_len);
     }
-    free(list == NULL ? NULL : list->block);
-    free(list);
-    free(anchors);
     free(cert);
     free(key);
-    free(ca);
     return err;
 }
 
@@ -313,8 +399,13 @@ static dr_err_t make_devices(struct srv *s)
         .awake_s = (uint32_t)s->config->awake_s,
         .events_keep_days = (uint32_t)s->config->events_keep_days,
         .nosec_account = s->config->coap.off ? 0 : s->account,
+        .trust = s->trust,
     };
-    return err == DR_OK ? dev_core_new(&config, &s->devices, s->reterr) : err;
+    err = err == DR_OK ? dev_core_new(&config, &s->devices, s->reterr) : err;
+    if (err == DR_OK) {
+        dev_trust_set_core(s->trust, s->devices);
+    }
+    return err;
 }
 
 /* "coaps://host:port" of a bound address; "" when there is none that devices could be given. */
@@ -356,12 +447,69 @@ static void public_uri(const struct srv *s, char out[CAMP_BASE_MAX + 1])
     }
 }
 
+/* On the pool. */
+static dr_err_t boot_issue(void *data, const struct dev_boot_subject *subject,
+                           struct dev_boot_issued *ret)
+{
+    struct srv *s = data;
+    const struct dev_issue_for who = {.account = subject->account,
+                                      .device = subject->device,
+                                      .endpoint = subject->endpoint,
+                                      .name = "LWM2M"};
+    struct cert_issued issued;
+    struct cert_key *key = NULL;
+    dr_err_t err = dev_issue_key(s->issuer, &who, &issued, &key);
+
+    if (err != DR_OK) {
+        return err;
+    }
+    memcpy(ret->cert, issued.der, issued.len);
+    ret->cert_len = issued.len;
+    ret->key_len = cert_key_sec1(key, ret->key, sizeof ret->key);
+    ret->not_after_ms = issued.not_after_ms;
+    cert_key_free(key);
+    return ret->key_len == 0 ? DR_ERR_INTERNAL : DR_OK;
+}
+
+#define MODE_DEVELOPER  1
+#define MODE_PRODUCTION 5
+
+static dr_err_t boot_identify(void *data, uint64_t anchor_tag, const uint8_t *leaf_der, size_t len,
+                              struct dev_boot_cert *ret)
+{
+    struct srv *s = data;
+    struct dev_trust_id id;
+    dr_err_t err =
+        dev_trust_identify(s->trust, CERT_SERVICE_BOOTSTRAP, anchor_tag, leaf_der, len, &id);
+
+    if (err == DR_OK) {
+        *ret = (struct dev_boot_cert){
+            .account = id.account,
+            .credential = id.anchor,
+            .execution_mode = id.developer ? MODE_DEVELOPER : MODE_PRODUCTION,
+            .not_after_ms = id.info.not_after_ms,
+            .has_fingerprint = true,
+        };
+        memcpy(ret->fingerprint, id.info.fingerprint, sizeof ret->fingerprint);
+    }
+    return err;
+}
+
 static dr_err_t make_boot(struct srv *s)
 {
     struct loop *loops[SHARDS_MAX];
     char uri[CAMP_BASE_MAX + 1];
-    const struct cx_security_config security = {.cert_pem = NULL};
-    dr_err_t err = cx_security_new(&security, &s->boot_security, s->reterr);
+    char cert[CERT_PEM_MAX], key[CERT_KEY_PEM_MAX];
+    const struct cx_security_config security = {
+        .cert_pem = cert,
+        .key_pem = key,
+        .trust = dev_trust_cx(s->trust, CERT_SERVICE_BOOTSTRAP),
+    };
+    dr_err_t err = srv_keys_pem(&s->keys, CERT_SERVER_BOOTSTRAP, cert, key);
+    if (err == DR_OK) {
+        err = cx_security_new(&security, &s->boot_security, s->reterr);
+    }
+    dr_wipe(key, sizeof key);
 
     for (unsigned i = 0; i < s->n_shards; i++) {
         loops[i] = s->shards[i].loop;
@@ -375,6 +523,11 @@ static dr_err_t make_boot(struct srv *s)
         .shards = s->n_shards,
         .shard_loops = loops,
         .server_uri = uri,
+        .server_ca = dr_bytes_of(s->server_ca, s->server_ca_len),
+        .server_cert = cert_install_server_der(s->keys.install, CERT_SERVER_LWM2M),
+        .issue = boot_issue,
+        .identify = boot_identify,
+        .data = s,
     };
     return err == DR_OK ? dev_boot_new(&config, &s->boot) : err;
 }
@@ -481,6 +634,7 @@ static dr_err_t boot_engine_start(struct shard *sh)
 
     if (err == DR_OK) {
         dev_boot_set_engine(s->boot, sh->index, sh->boot_engine);
+        dev_trust_engine(s->trust, sh->index, sh->loop, sh->boot_engine, CERT_SERVICE_BOOTSTRAP);
         err = adopt(sh->boot_engine, &sh->boot, true);
     }
     return err;
@@ -503,6 +657,7 @@ static void engine_start(struct loop_call *call)
 
     if (err == DR_OK) {
         dev_core_set_engine(s->devices, sh->index, sh->engine);
+        dev_trust_engine(s->trust, sh->index, sh->loop, sh->engine, CERT_SERVICE_LWM2M);
     }
     if (err == DR_OK) {
         err = adopt(sh->engine, &sh->coaps, true);
@@ -710,6 +865,7 @@ static void rest_closed(void *data)
 {
     struct srv *s = data;
 
+    dev_trust_stop(s->trust);
     camp_engine_stop(s->campaigns, campaigns_stopped, s);
 }
 
@@ -782,6 +938,12 @@ static dr_err_t prepare(struct srv *s)
     dr_err_t err = load_models(s);
 
     if (err == DR_OK) {
+        err = make_loops(s);
+    }
+    if (err == DR_OK) {
+        err = make_trust(s);
+    }
+    if (err == DR_OK) {
         err = make_security(s);
     }
     if (err == DR_OK) {
@@ -793,9 +955,6 @@ static dr_err_t prepare(struct srv *s)
     if (err == DR_OK && boots(s->config)) {
         err = open_sockets(s, "bootstrap", &s->config->bootstrap, offsetof(struct shard, boot),
                            s->bootstrap);
-    }
-    if (err == DR_OK) {
-        err = make_loops(s);
     }
     if (err == DR_OK) {
         err = make_devices(s);
@@ -880,6 +1039,9 @@ static void free_all(struct srv *s)
     s->control = loop_free(s->control);
     s->security = cx_security_unref(s->security);
     s->boot_security = cx_security_unref(s->boot_security);
+    s->issuer = dev_issuer_free(s->issuer);
+    s->trust = dev_trust_free(s->trust);
+    srv_keys_close(&s->keys);
     s->models = lwm2m_models_free(s->models);
     if (s->lock_fd >= 0) {
         (void)close(s->lock_fd);
