@@ -391,6 +391,20 @@ static void call_answer(struct cl_coap *co, struct cl_call *call, const struct c
     call_end(co, call, CL_OK, m);
 }
 
+/* The answer to an earlier block of the same call, late or twice: blocks share a token. */
+static bool stale(const struct cl_coap *co, const struct cl_call *call, const struct cl_msg *m)
+{
+    if (!co->stream && m->type == CL_ACK && m->mid != call->mid) {
+        return true;
+    }
+    if (call->receiving) {
+        return m->block2.there &&
+               (size_t)m->block2.num * m->block2.size != (size_t)call->num * call->size;
+    }
+    return call->body_len > call->size && m->block1.there && m->code >> 5 == 2 &&
+           (size_t)m->block1.num * m->block1.size != call->sent;
+}
+
 static void answer_input(struct cl_coap *co, const struct cl_msg *m)
 {
     struct cl_call *call = call_of(co, m);
@@ -405,7 +419,7 @@ static void answer_input(struct cl_coap *co, const struct cl_msg *m)
             (void)dup_add(co, m);
         }
     }
-    if (call == NULL) {
+    if (call == NULL || stale(co, call, m)) {
         return;
     }
     if (m->bad_option) {
