@@ -10,7 +10,7 @@ enum {
     RETRY_FIRST_MS = 2000,
     RETRY_LAST_MS = 3600000,
     RETRY_PELION_MS = 13000,
-    RETRY_DOUBLINGS = 11,
+    RETRY_DOUBLINGS = 13,
     BACK_TO_BOOTSTRAP_MS = 20000, /**< Pelion: 20 to 100 s before the next bootstrap */
     LEAVE_MS = 3000,
     REBOOT_MS = 500,
