@@ -47,6 +47,8 @@ struct lwm2m_models;
 #define DEV_BOOT_REFILL_MS         10000
 /** Associations without traffic are forgotten. */
 #define DEV_BOOT_ASSOC_IDLE_S      120
+/** Certificates of associations that a shard remembers; above it the oldest has to come anew. */
+#define DEV_BOOT_LEAVES_MAX        8192
 /** Bytes of a fresh PSK. */
 #define DEV_BOOT_PSK_LEN           16
 #define DEV_BOOT_CERT_MAX          1024
@@ -76,9 +78,11 @@ struct dev_boot_cert {
     int64_t credential;     /**< id of the trust anchor */
     int32_t execution_mode; /**< 0, 1 (developer) or 5 (production) */
     int64_t not_after_ms;   /**< of the leaf; 0 = unknown */
-    bool enrolled;          /**< it came by the enrolment list */
-    bool has_fingerprint;
+    /** It has to be in an enrolment list, which also says whose it is (first to claim). */
+    bool enrollment;
+    bool has_fingerprint;    /**< the next two are there */
     uint8_t fingerprint[32]; /**< SHA-256 of the leaf */
+    uint8_t key_hash[32];    /**< SHA-256 of its SubjectPublicKeyInfo */
 };
 
 struct dev_boot_config {

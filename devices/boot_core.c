@@ -70,6 +70,10 @@ static struct boot_shard *shard_new(struct dev_boot *boot, unsigned i, struct lo
     for (unsigned b = 0; b < BOOT_BUCKETS; b++) {
         dr_list_init(&sh->buckets[b]);
     }
+    for (unsigned b = 0; b < BOOT_LEAF_BUCKETS; b++) {
+        dr_list_init(&sh->leaves[b]);
+    }
+    dr_list_init(&sh->leaf_ages);
     return sh;
 }
 
@@ -162,6 +166,7 @@ struct dev_boot *dev_boot_free(struct dev_boot *boot)
         return NULL;
     }
     for (unsigned i = 0; i < boot->n; i++) {
+        boot_leaves_free(boot->shards[i]);
         if (boot->shards[i]->ids == &boot->shards[i]->own_ids) {
             dr_idgen_fini(&boot->shards[i]->own_ids);
         }

@@ -19,6 +19,7 @@
 #include "base/metrics.h"
 #include "db/bootstrap.h"
 #include "db/db.h"
+#include "db/enrollment.h"
 #include "db/psk.h"
 #include "devices/boot.h"
 #include "devices/dev.h"
@@ -28,6 +29,7 @@
 #include "lwm2m/value.h"
 
 #define BOOT_BUCKETS             1024 /* power of two */
+#define BOOT_LEAF_BUCKETS        4096 /* power of two */
 #define BOOT_RATE_SLOTS          4096 /* power of two */
 /** Discover, Deletes, Writes, Read. */
 #define BOOT_STEPS_MAX           (DEV_BOOT_OBJECTS_MAX + 8)
@@ -58,6 +60,12 @@ struct boot_rate {
     uint32_t left;
 };
 
+/** What a certificate stands for, from its handshake on; found again by its fingerprint. */
+struct boot_leaf {
+    struct dr_list bucket, age;
+    struct dev_boot_cert cert;
+};
+
 struct boot_shard {
     struct dev_boot *boot;
     unsigned index;
@@ -69,11 +77,14 @@ struct boot_shard {
     struct dev_psk_asker psks;
     struct dr_list buckets[BOOT_BUCKETS]; /**< live sessions by hash of the identity */
     struct boot_rate rates[BOOT_RATE_SLOTS];
+    struct dr_list leaves[BOOT_LEAF_BUCKETS]; /**< struct boot_leaf, owned */
+    struct dr_list leaf_ages;                 /**< the oldest first */
+    uint32_t n_leaves;
     uint32_t n_sessions; /**< live, and dead ones that wait for a callback */
     bool ending;
     struct loop_call stop_call;
     bool stop_waits;
-    char name[192]; /**< what the certificate callback hands to the engine */
+    char name[CX_IDENTITY_MAX + 1]; /**< what the certificate callback hands to the engine */
     void (*test_hook)(void *data, const struct boot_session *s); /**< each state; NULL but in tests
                                                                   */
     void *test_data;
@@ -146,6 +157,7 @@ struct boot_session {
     uint32_t version_of_credential;
     char endpoint[DEV_ENDPOINT_MAX + 1];
     struct dev_boot_cert cert; /**< kind CX_ID_CERT */
+    char claim[DR_ID_LEN + 1]; /**< account that it names; "" = none */
     bool pelion, pack;
     uint16_t pct; /**< or what a pack is wanted as */
 
@@ -154,6 +166,8 @@ struct boot_session {
     int64_t device; /**< 0 = no row yet */
     enum db_device_state device_state;
     bool suspended, revoked;
+    int64_t enrollment; /**< row that let it in; 0 = none */
+    bool unclaimed;     /**< it would have needed one */
 
     /* what it gets */
     enum lwm2m_security_mode mode;
@@ -189,6 +203,7 @@ struct boot_session {
     struct db_boot_begin begin;
     struct db_psk offer;
     struct db_boot_finish finish;
+    struct db_denial denial;
     char texts[3][100]; /**< device_key, ca_id, date */
     char connector_date[12];
 };
@@ -217,6 +232,7 @@ void boot_end(struct boot_session *s);
 
 /** Of struct loop_call in the shard: ends all sessions. */
 void boot_shard_stop(struct loop_call *call);
+void boot_leaves_free(struct boot_shard *sh);
 void boot_psk_ended(struct dev_psk_asker *a);
 
 /* ---- the talk (shard_boot_steps.c) ---- */

@@ -191,43 +191,73 @@ static bool rate_take(struct boot_shard *sh, uint64_t hash)
     return true;
 }
 
-/* Split the name of an association into the endpoint name and what is known of its certificate. */
-static bool identity_take(struct boot_session *s, const struct cx_identity *id)
-{
-    const char *mark = id->name == NULL ? NULL : strchr(id->name, NAME_MARK);
-    size_t len = id->name == NULL ? 0 : mark != NULL ? (size_t)(mark - id->name) : strlen(id->name);
-    long long not_after = 0;
-    int mode = 0, enrolled = 0;
-    char hex[2 * sizeof s->cert.fingerprint + 1] = "";
+/* ---- certificates: what each stands for is asked once, at its handshake ---- */
 
-    if (id->kind == CX_ID_NONE || len == 0 || len > DEV_ENDPOINT_MAX) {
-        return false;
-    }
-    memcpy(s->endpoint, id->name, len);
-    s->endpoint[len] = '\0';
-    s->kind = id->kind;
-    s->account = id->account;
-    s->credential = id->credential;
-    s->version_of_credential = id->version;
-    if (mark != NULL &&
-        sscanf(mark + 1, "%lld,%d,%d,%64[0-9a-f]", &not_after, &mode, &enrolled, hex) >= 3) {
-        s->cert.not_after_ms = not_after;
-        s->cert.execution_mode = mode;
-        s->cert.enrolled = enrolled != 0;
-        s->cert.has_fingerprint = dr_hex_decode(hex, strlen(hex), s->cert.fingerprint,
-                                                sizeof s->cert.fingerprint, NULL) == DR_OK &&
-                                  hex[0] != '\0';
-    }
-    return true;
+static struct dr_list *leaf_bucket(struct boot_shard *sh, const uint8_t fingerprint[32])
+{
+    return &sh->leaves[(fingerprint[0] << 8U | fingerprint[1]) % BOOT_LEAF_BUCKETS];
 }
 
+static struct boot_leaf *leaf_find(struct boot_shard *sh, const uint8_t fingerprint[32])
+{
+    DR_LIST_EACH(it, leaf_bucket(sh, fingerprint))
+    {
+        struct boot_leaf *leaf = DR_CONTAINER_OF(it, struct boot_leaf, bucket);
+        if (memcmp(leaf->cert.fingerprint, fingerprint, sizeof leaf->cert.fingerprint) == 0) {
+            return leaf;
+        }
+    }
+    return NULL;
+}
+
+static void leaf_free(struct boot_shard *sh, struct boot_leaf *leaf)
+{
+    dr_list_remove(&leaf->bucket);
+    dr_list_remove(&leaf->age);
+    free(leaf);
+    sh->n_leaves--;
+}
+
+void boot_leaves_free(struct boot_shard *sh)
+{
+    dr_assert(sh != NULL);
+    DR_LIST_EACH_SAFE(it, &sh->leaf_ages)
+    {
+        leaf_free(sh, DR_CONTAINER_OF(it, struct boot_leaf, age));
+    }
+}
+
+static dr_err_t leaf_put(struct boot_shard *sh, const struct dev_boot_cert *cert)
+{
+    struct boot_leaf *leaf = leaf_find(sh, cert->fingerprint);
+
+    if (leaf == NULL) {
+        leaf = calloc(1, sizeof *leaf);
+        if (leaf == NULL) {
+            return DR_ERR_NOMEM;
+        }
+        dr_list_push_back(leaf_bucket(sh, cert->fingerprint), &leaf->bucket);
+        sh->n_leaves++;
+    } else {
+        dr_list_remove(&leaf->age);
+    }
+    leaf->cert = *cert;
+    dr_list_push_back(&sh->leaf_ages, &leaf->age);
+    if (sh->n_leaves > DEV_BOOT_LEAVES_MAX) {
+        leaf_free(sh, DR_LIST_FIRST(&sh->leaf_ages, struct boot_leaf, age));
+    }
+    return DR_OK;
+}
+
+/* The name of an association is that of the endpoint and, for a certificate, its fingerprint. */
 static dr_err_t on_cert(void *data, struct cx_engine *e, uint64_t anchor_tag, const char *cn,
                         const uint8_t *leaf_der, size_t leaf_len, struct cx_identity *id)
 {
     struct boot_shard *sh = data;
     const struct dev_boot_config *cfg = &sh->boot->cfg;
     struct dev_boot_cert c = {.account = (int64_t)anchor_tag};
-    char hex[2 * sizeof c.fingerprint + 1] = "";
+    char text[DR_BASE64_LEN(sizeof c.fingerprint) + 1] = "";
+    dr_err_t err = DR_OK;
 
     (void)e;
     if (anchor_tag == 0 || anchor_tag > INT64_MAX || cn == NULL || cn[0] == '\0' ||
@@ -235,21 +265,51 @@ static dr_err_t on_cert(void *data, struct cx_engine *e, uint64_t anchor_tag, co
         return DR_ERR_DENIED;
     }
     if (cfg->identify != NULL) {
-        dr_err_t err = cfg->identify(cfg->data, anchor_tag, leaf_der, leaf_len, &c);
-        if (err != DR_OK) {
-            return err;
-        }
+        err = cfg->identify(cfg->data, anchor_tag, leaf_der, leaf_len, &c);
     }
-    if (c.has_fingerprint) {
-        dr_hex_encode(c.fingerprint, sizeof c.fingerprint, hex);
+    if (err == DR_OK && c.has_fingerprint) {
+        (void)dr_base64url_encode(c.fingerprint, sizeof c.fingerprint, text);
+        err = leaf_put(sh, &c);
     }
-    (void)snprintf(sh->name, sizeof sh->name, "%s%c%lld,%d,%d,%s", cn, NAME_MARK,
-                   (long long)c.not_after_ms, (int)c.execution_mode, c.enrolled ? 1 : 0, hex);
-    id->account = c.account;
-    id->credential = c.credential;
-    id->version = 0;
-    id->name = sh->name;
-    return DR_OK;
+    if (err == DR_OK) {
+        (void)snprintf(sh->name, sizeof sh->name, "%s%c%s", cn, NAME_MARK, text);
+        id->account = c.account;
+        id->credential = c.credential;
+        id->version = 0;
+        id->name = sh->name;
+    }
+    return err;
+}
+
+/* Who the peer is. 0 or the code to refuse it with. */
+static uint8_t identity_take(struct boot_session *s, const struct cx_identity *id)
+{
+    const char *mark = id->name == NULL ? NULL : strchr(id->name, NAME_MARK);
+    size_t len = id->name == NULL ? 0 : mark != NULL ? (size_t)(mark - id->name) : strlen(id->name);
+    uint8_t fingerprint[sizeof s->cert.fingerprint];
+
+    if (id->kind == CX_ID_NONE || len == 0 || len > DEV_ENDPOINT_MAX) {
+        return CX_FORBIDDEN;
+    }
+    memcpy(s->endpoint, id->name, len);
+    s->endpoint[len] = '\0';
+    s->kind = id->kind;
+    s->account = id->account;
+    s->credential = id->credential;
+    s->version_of_credential = id->version;
+    if (mark == NULL || mark[1] == '\0') {
+        return 0;
+    }
+    const struct boot_leaf *leaf = dr_base64url_decode(mark + 1, strlen(mark + 1), fingerprint,
+                                                       sizeof fingerprint, &len) == DR_OK
+                                       ? leaf_find(s->sh, fingerprint)
+                                       : NULL;
+    if (leaf == NULL) { /* so many came since that it was forgotten: it has to come anew */
+        cx_peer_close(s->sh->engine, s->peer);
+        return CX_UNAVAILABLE;
+    }
+    s->cert = leaf->cert;
+    return 0;
 }
 
 static void on_psk(void *data, struct cx_engine *e, const struct cx_psk_query *q)
@@ -322,6 +382,33 @@ static void keys_make(struct boot_session *s)
         return;
     }
     boot_talk(s);
+}
+
+/* What the device claims of its account: aid and d are Pelion's, either may be absent.
+ * @return false  it contradicts itself, or is no account */
+static bool claim_take(struct boot_session *s, const struct lwm2m_bootstrap *bs)
+{
+    for (size_t i = 0; i < bs->extra_count; i++) {
+        const struct lwm2m_pair *p = &bs->extra[i];
+        if (!lwm2m_str_eq(p->key, "aid") && !lwm2m_str_eq(p->key, "d")) {
+            continue;
+        }
+        if (p->value.len != DR_ID_LEN ||
+            (s->claim[0] != '\0' && memcmp(s->claim, p->value.ptr, DR_ID_LEN) != 0)) {
+            return false;
+        }
+        memcpy(s->claim, p->value.ptr, DR_ID_LEN);
+    }
+    return true;
+}
+
+/* Is it true? The same work for an account that is another's and one that nobody has. */
+static bool claim_agrees(const struct boot_session *s)
+{
+    char text[DR_ID_LEN + 1];
+
+    dr_id_format(s->account, text);
+    return s->claim[0] == '\0' || dr_ct_equal(s->claim, text, DR_ID_LEN);
 }
 
 /* ---- store: what the device may have ---- */
@@ -413,10 +500,37 @@ static dr_err_t look_psk(void *data, const struct db_psk *row)
     return DR_OK;
 }
 
+static dr_err_t look_enrollment(void *data, const struct db_enrollment *row)
+{
+    struct boot_session *s = data;
+
+    s->enrollment = row->id;
+    s->account = row->account;
+    return DR_OK;
+}
+
+/* Whose is a device of an authority in enrolment mode? */
+static dr_err_t look_claim(struct db_reader *r, struct boot_session *s)
+{
+    const struct dr_bytes leaf = dr_bytes_of(s->cert.fingerprint, sizeof s->cert.fingerprint);
+    const struct dr_bytes public_key = dr_bytes_of(s->cert.key_hash, sizeof s->cert.key_hash);
+    dr_err_t err = db_enrollment_find(r, leaf, public_key, dr_wall_ms(), look_enrollment, s);
+
+    s->unclaimed = err == DR_ERR_NOT_FOUND;
+    return s->unclaimed ? DR_OK : err;
+}
+
 static dr_err_t look_run(struct db_reader *r, struct db_read *read)
 {
     struct boot_session *s = DR_CONTAINER_OF(read, struct boot_session, read);
     dr_err_t err = DR_OK;
+
+    if (s->kind == CX_ID_CERT && s->cert.enrollment) {
+        err = look_claim(r, s);
+        if (err != DR_OK || s->unclaimed) {
+            return err;
+        }
+    }
 
     if (s->kind == CX_ID_PSK) { /* the association may be older than the last change of keys */
         err = db_psk_get(r, s->account, s->endpoint, DB_PSK_OPERATOR, look_psk, s);
@@ -428,9 +542,40 @@ static dr_err_t look_run(struct db_reader *r, struct db_read *read)
         err = err == DR_ERR_NOT_FOUND ? DR_OK : err;
     }
     if (err == DR_OK) {
-        err = db_boot_policy_find(r, s->account, s->endpoint, s->cert.enrolled, look_policy, s);
+        err = db_boot_policy_find(r, s->account, s->endpoint, s->enrollment != 0, look_policy, s);
     }
     return err;
+}
+
+static dr_err_t deny_run(struct db_writer *w, struct db_job *job)
+{
+    return db_denial_note(w, &DR_CONTAINER_OF(job, struct boot_session, job)->denial);
+}
+
+static void deny_done(struct db_job *job, dr_err_t err)
+{
+    struct boot_session *s = DR_CONTAINER_OF(job, struct boot_session, job);
+
+    (void)err; /* refused all the same */
+    if (!boot_back(s)) {
+        dr_metric_inc(&boot_metrics[BOOT_M_REFUSED]);
+        boot_fail(s, CX_FORBIDDEN, "nobody has claimed it");
+    }
+}
+
+static void deny_start(struct boot_session *s)
+{
+    s->denial = (struct db_denial){.id = dr_id_new(s->sh->ids),
+                                   .account = s->account,
+                                   .endpoint_name = s->endpoint,
+                                   .trusted_cert = s->credential};
+    s->job = (struct db_job){
+        .home = s->sh->loop, .run = deny_run, .done = deny_done, .lane = DB_LANE_ACK};
+    if (db_submit(s->sh->boot->cfg.db, &s->job) != DR_OK) {
+        boot_fail(s, CX_UNAVAILABLE, "the store is busy");
+        return;
+    }
+    s->waiting = true;
 }
 
 static void look_done(struct db_read *read, dr_err_t err)
@@ -444,9 +589,17 @@ static void look_done(struct db_read *read, dr_err_t err)
         boot_fail(s, CX_UNAVAILABLE, dr_err_str(err));
         return;
     }
-    if (s->suspended || s->revoked) {
+    if (s->unclaimed) {
+        deny_start(s);
+        return;
+    }
+    bool agrees = claim_agrees(s);
+    if (s->suspended || s->revoked || !agrees) {
         dr_metric_inc(&boot_metrics[BOOT_M_REFUSED]);
-        boot_fail(s, CX_FORBIDDEN, s->revoked ? "its key was taken back" : "suspended");
+        boot_fail(s, CX_FORBIDDEN,
+                  !agrees      ? "it names another account"
+                  : s->revoked ? "its key was taken back"
+                               : "suspended");
         return;
     }
     if (s->device == 0 || s->device_state == DB_DEVICE_UNENROLLED) {
@@ -467,22 +620,6 @@ static void look_start(struct boot_session *s)
 }
 
 /* ---- requests ---- */
-
-/* Is what the device claims of its account true? aid and d are Pelion's; either may be absent. */
-static bool claims_agree(const struct lwm2m_bootstrap *bs, int64_t account)
-{
-    char text[DR_ID_LEN + 1];
-    bool good = true;
-
-    dr_id_format(account, text);
-    for (size_t i = 0; i < bs->extra_count; i++) {
-        const struct lwm2m_pair *p = &bs->extra[i];
-        if (lwm2m_str_eq(p->key, "aid") || lwm2m_str_eq(p->key, "d")) {
-            good = good && p->value.len == DR_ID_LEN && dr_ct_equal(p->value.ptr, text, DR_ID_LEN);
-        }
-    }
-    return good;
-}
 
 static bool has_extra(const struct lwm2m_bootstrap *bs, const char *key)
 {
@@ -513,7 +650,8 @@ static uint8_t request_check(struct boot_session *s, const struct cx_inbound *in
         (bs->ep.len != strlen(s->endpoint) || memcmp(bs->ep.ptr, s->endpoint, bs->ep.len) != 0)) {
         return CX_BAD_REQUEST; /* spec: LWM2M-1.1-CORE#6.1.7.1 */
     }
-    if (!claims_agree(bs, s->account)) {
+    /* of first to claim, the account is known only when the store has been asked */
+    if (!claim_take(s, bs) || (!s->cert.enrollment && !claim_agrees(s))) {
         return CX_FORBIDDEN;
     }
     if (s->pack) {
@@ -541,8 +679,10 @@ static uint8_t request_take(struct boot_session *s, const struct cx_inbound *in)
     struct cx_identity id;
     size_t n = 0;
 
-    if (!cx_peer_identity(s->sh->engine, in->peer, &id) || !identity_take(s, &id)) {
-        return CX_FORBIDDEN;
+    uint8_t code =
+        cx_peer_identity(s->sh->engine, in->peer, &id) ? identity_take(s, &id) : CX_FORBIDDEN;
+    if (code != 0) {
+        return code;
     }
     while (cx_opt_next(&it, &opt)) {
         if (opt.num != CX_OPT_URI_QUERY) {
@@ -609,11 +749,11 @@ static bool path_is(const struct cx_pdu *pdu, const char *name)
 
 static void on_route(struct boot_shard *sh, const struct cx_inbound *in)
 {
-    struct boot_session who = {.sh = sh};
+    struct boot_session who = {.sh = sh, .peer = in->peer};
     struct dev_route_req req = {
         .to = {.home = &sh->home, .exchange = in->exchange}, .peer = in->peer, .pdu = in->pdu};
 
-    if (!cx_peer_identity(sh->engine, in->peer, &req.id) || !identity_take(&who, &req.id)) {
+    if (!cx_peer_identity(sh->engine, in->peer, &req.id) || identity_take(&who, &req.id) != 0) {
         answer(sh, in->exchange, CX_NOT_FOUND);
         return;
     }

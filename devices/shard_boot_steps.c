@@ -260,7 +260,14 @@ static void read_back(struct cx_call *c, dr_err_t err, const struct cx_pdu *answ
 
 static dr_err_t note_run(struct db_writer *w, struct db_job *job)
 {
-    return db_boot_finish(w, &DR_CONTAINER_OF(job, struct boot_session, job)->finish);
+    const struct boot_session *s = DR_CONTAINER_OF(job, struct boot_session, job);
+    dr_err_t err = db_boot_finish(w, &s->finish);
+
+    if (err == DR_OK && s->enrollment != 0) {
+        err = db_enrollment_claim(w, s->account, s->enrollment, s->device, s->finish.at_ms);
+        err = err == DR_ERR_NOT_FOUND ? DR_OK : err; /* taken back meanwhile */
+    }
+    return err;
 }
 
 static void note_done(struct db_job *job, dr_err_t err)

@@ -19,6 +19,7 @@ static struct {
     struct cx_anchor anchors[1];
     dr_err_t issue_err;
     int issued;
+    bool enrollment; /**< devices need a claim */
     char account[DR_ID_LEN + 1];
 } pki;
 
@@ -68,7 +69,9 @@ static dr_err_t identify(void *data, uint64_t tag, const uint8_t *der, size_t le
                                       .execution_mode = 1,
                                       .not_after_ms = info.not_after_ms,
                                       .has_fingerprint = true};
+        ret->enrollment = pki.enrollment;
         memcpy(ret->fingerprint, info.fingerprint, sizeof ret->fingerprint);
+        memcpy(ret->key_hash, info.key_hash, sizeof ret->key_hash);
     }
     return err;
 }
@@ -416,6 +419,142 @@ START_TEST(the_directory_names_the_certificate)
 }
 END_TEST
 
+/* ---- first to claim ---- */
+
+struct claim {
+    int64_t account;
+    bool key; /* by its key, not by its certificate */
+};
+
+static dr_err_t put_claim(struct db_writer *w, void *ctx)
+{
+    const struct claim *c = ctx;
+    struct cert_info info;
+    char text[3 * CERT_SHA256_LEN + 2] = "A-";
+
+    dr_err_t err = cert_info_read(dr_bytes_of(pki.device.der, pki.device.len), &info);
+    cert_hex_colons(c->key ? info.key_hash : info.fingerprint, CERT_SHA256_LEN, text + 2);
+    const struct db_enrollment row = {.id = 600, .account = c->account, .identity = text};
+    return err == DR_OK ? db_enrollment_insert(w, &row) : err;
+}
+
+struct outcome {
+    int64_t device, account;
+    int denials;
+};
+
+static dr_err_t enrollment_row(void *data, const struct db_enrollment *row)
+{
+    ((struct outcome *)data)->device = row->device;
+    return DR_OK;
+}
+
+static dr_err_t denial_row(void *data, const struct db_denial *row)
+{
+    ((struct outcome *)data)->denials++;
+    ck_assert_str_eq(row->endpoint_name, ENDPOINT);
+    ck_assert_int_eq(row->trusted_cert, FACTORY_TAG);
+    return DR_OK;
+}
+
+static dr_err_t outcome_device(void *data, const struct db_device *row)
+{
+    ck_assert_int_ne(row->enrolment_list_timestamp, 0);
+    ck_assert_int_eq(row->id, ((struct outcome *)data)->device);
+    return DR_OK;
+}
+
+static dr_err_t outcome_read(struct db_reader *r, void *ctx)
+{
+    struct outcome *o = ctx;
+    const struct db_query query = {.account = DBT_ACCOUNT, .limit = 10};
+    dr_err_t err = db_denial_list(r, &query, denial_row, o, NULL);
+
+    if (err == DR_OK && o->account != 0) {
+        err = db_enrollment_get(r, o->account, 600, enrollment_row, o);
+    }
+    if (err == DR_OK && o->account != 0) {
+        err = db_device_find(r, o->account, ENDPOINT, outcome_device, o);
+    }
+    return err;
+}
+
+/* The claim says whose the device is, also when its authority is another's. */
+START_TEST(a_device_belongs_to_who_claimed_it)
+{
+    struct claim c = {.account = _i < 2 ? DBT_ACCOUNT : DBT_OTHER, .key = _i % 2 == 1};
+    struct outcome o = {.account = c.account};
+    char query[160], account[DR_ID_LEN + 1];
+
+    pki_make();
+    pki.enrollment = true;
+    begin();
+    ck_assert_int_eq(dbt_write(put_claim, &c), DR_OK);
+    dr_id_format(c.account == DBT_ACCOUNT ? DBT_OTHER : DBT_ACCOUNT, account);
+    (void)snprintf(query, sizeof query, "ep=" ENDPOINT "&aid=%s&mccv=4", account);
+    ck_assert_uint_eq(ask(query), CX_FORBIDDEN); /* not whose it says it is */
+    UNTIL(sessions() == 0);
+    boot("ep=" ENDPOINT);
+    ck_assert(rig.c.finished);
+    ck_assert_int_eq(dbt_read(outcome_read, &o), DR_OK);
+    ck_assert_int_eq(o.denials, 0);
+    end();
+}
+END_TEST
+
+START_TEST(a_device_that_nobody_claimed_is_refused_and_noted)
+{
+    struct outcome o = {0};
+
+    pki_make();
+    pki.enrollment = true;
+    begin();
+    ck_assert_uint_eq(ask("ep=" ENDPOINT), CX_FORBIDDEN);
+    UNTIL(sessions() == 0);
+    ck_assert_int_eq(device().id, 0);
+    ck_assert_int_eq(dbt_read(outcome_read, &o), DR_OK);
+    ck_assert_int_eq(o.denials, 1);
+    end();
+}
+END_TEST
+
+/* A shard remembers so many certificates; one that it forgot has to shake hands again. */
+START_TEST(a_forgotten_certificate_comes_anew)
+{
+    pki_make();
+    begin();
+    boot_leaves_free(dev_boot_shard(rig.boot, 0));
+    boot_client_request(&rig.c, CX_POST, "bs", "ep=" ENDPOINT, -1);
+    UNTIL(rig.c.answered || rig.c.gone);
+    ck_assert(rig.c.code != CX_CHANGED);
+    rig.c.gone = false;
+    boot_client_connect(&rig.c, NULL, NULL, 0, 0);
+    UNTIL(rig.c.connected);
+    boot("ep=" ENDPOINT);
+    ck_assert(rig.c.finished);
+    end();
+}
+END_TEST
+
+/* A name of full length leaves room for all that belongs to it. */
+START_TEST(the_longest_name)
+{
+    static const char name[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    char query[100];
+
+    pki_make();
+    pki.enrollment = true;
+    device_cert(pki.factory, name, 0);
+    begin();
+    struct claim c = {.account = DBT_ACCOUNT};
+    ck_assert_int_eq(dbt_write(put_claim, &c), DR_OK);
+    (void)snprintf(query, sizeof query, "ep=%s", name);
+    boot(query);
+    ck_assert(rig.c.finished);
+    end();
+}
+END_TEST
+
 /* ---- who may not ---- */
 
 static const struct {
@@ -499,6 +638,10 @@ int main(void)
     add_loop(s, "cut", pelion_sessions_may_end_anywhere, 4);
     add_loop(s, "pelion psk", pelion_form_with_a_psk, 1);
     add_loop(s, "directory", the_directory_names_the_certificate, 1);
+    add_loop(s, "first to claim", a_device_belongs_to_who_claimed_it, 4);
+    add_loop(s, "denied", a_device_that_nobody_claimed_is_refused_and_noted, 1);
+    add_loop(s, "forgotten", a_forgotten_certificate_comes_anew, 1);
+    add_loop(s, "longest", the_longest_name, 1);
     add_loop(s, "claims", claims_that_disagree_are_refused, DR_ARRAY_LEN(refusals));
     add_loop(s, "refused", certificates_that_are_refused, 3);
     add_loop(s, "busy", an_authority_that_cannot_sign_now, 1);
