@@ -488,9 +488,11 @@ static dr_err_t boot_identify(void *data, uint64_t anchor_tag, const uint8_t *le
             .credential = id.anchor,
             .execution_mode = id.developer ? MODE_DEVELOPER : MODE_PRODUCTION,
             .not_after_ms = id.info.not_after_ms,
+            .enrollment = id.enrollment,
             .has_fingerprint = true,
         };
         memcpy(ret->fingerprint, id.info.fingerprint, sizeof ret->fingerprint);
+        memcpy(ret->key_hash, id.info.key_hash, sizeof ret->key_hash);
     }
     return err;
 }
@@ -515,6 +517,7 @@ static dr_err_t make_boot(struct srv *s)
         loops[i] = s->shards[i].loop;
     }
     public_uri(s, uri);
+    bool own = s->config->coaps_cert[0] == '\0'; /* else its devices trust the end of that chain */
     const struct dev_boot_config config = {
         .control = s->control,
         .db = s->db,
@@ -524,7 +527,8 @@ static dr_err_t make_boot(struct srv *s)
         .shard_loops = loops,
         .server_uri = uri,
         .server_ca = dr_bytes_of(s->server_ca, s->server_ca_len),
-        .server_cert = cert_install_server_der(s->keys.install, CERT_SERVER_LWM2M),
+        .server_cert = own ? cert_install_server_der(s->keys.install, CERT_SERVER_LWM2M)
+                           : (struct dr_bytes){0},
         .issue = boot_issue,
         .identify = boot_identify,
         .data = s,
