@@ -379,7 +379,9 @@ static void job_done(struct loop_work *w, dr_err_t err)
             cx_conn_lose(c, CX_GONE_FAILED, DR_ERR_CANCELED);
         } else {
             touch(c);
-            cx_conn_drive(c);
+            if (tls_conn_state(c->tls) != TLS_SHAKING) { /* else all was used: it waits for more */
+                cx_conn_drive(c);
+            }
         }
         if (c->state != CX_CONN_ENDED) {
             cx_conn_watch(c);

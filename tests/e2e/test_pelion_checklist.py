@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything an unmodified Pelion client needs of the server, row by row of docs/pelion-checklist.md, with a scripted
 client that behaves as the real one does. The number in a test's name is its row."""
+import base64
 import time
+import uuid
 
 import harness
 import pytest
@@ -75,7 +77,7 @@ def world(tmp_path_factory):
     made.close()
 
 
-MODES = ["dtls"]
+MODES = ["dtls", "tls"]
 both = pytest.mark.parametrize("mode", MODES)
 
 
@@ -88,3 +90,275 @@ def test_row_08_registers_and_gets_the_long_location(world, mode):
     assert peer.registered["blocks"] > 1
     row = world.rest().get(f"/v3/devices/{peer.id}")
     assert (row["endpoint_name"], row["endpoint_type"], row["state"]) == (peer.ep, "default", "registered")
+
+
+@both
+def test_row_03_a_fresh_device_takes_the_time_from_the_server(world, mode):
+    before = int(time.time())
+    peer = world.up(mode=mode)  # its clock starts at 0; certificates are valid from 1970 on
+    assert not peer.connected["renegotiated"]
+    assert peer.connected["not_before"] == 0
+    assert before - 2 <= peer.connected["server_time"] <= time.time() + 2
+
+
+@both
+def test_row_04_empty_acks_of_five_bytes_and_stray_options_are_taken(world, mode):
+    peer = world.up(mode=mode)
+    peer.say("opt exec-delay 300")
+    async_id = harness.device_request(world.rest(), peer.id, "POST", "/3/0/5")
+    peer.expect("request", method="POST", path="3/0/5")
+    peer.expect("answered-late", path="3/0/5")
+    assert len([e for e in peer.events("request") if e["path"] == "3/0/5"]) == 1  # the ACK has stopped repetitions
+    channel = harness.Channel(world.server)
+    assert channel.answer(async_id)["status"] == 200
+    channel.close()
+
+
+@both
+def test_row_09_an_update_over_a_new_connection_is_enough(world, mode):
+    peer = world.up(mode=mode)
+    for _ in range(2):
+        peer.say("reconnect")
+        peer.expect("connected")
+        peer.expect("updated", code="2.04")
+    assert world.value(peer, "/3/0/0") == (200, "dev_manufacturer")
+    peer.say("set 10252/0/2 3")  # standing observations have moved with it
+    assert peer.expect("notified")["how"] == "acked"
+    peer.say("deregister")
+    peer.expect("deregistered", code="2.02")
+    assert world.rest().get(f"/v3/devices/{peer.id}")["state"] == "deregistered"
+
+
+@both
+def test_row_09_deregister_over_a_new_connection(world, mode):
+    peer = world.up(mode=mode)
+    peer.say("opt auto 0").say("connect")
+    peer.expect("connected")
+    peer.say("deregister")
+    peer.expect("deregistered", code="2.02")
+    peer.say("update")  # 4.04: it registers again, on the same connection, and keeps its credentials
+    assert peer.expect("refused", request="update")["code"] == "4.04"
+    peer.expect("registered", code="2.01")
+
+
+@both
+def test_row_09_the_location_of_another_device_is_not_found(world, mode):
+    victim = world.up(mode=mode)
+    peer = world.up(mode=mode)
+    peer.say("opt location", victim.registered["location"]).say("update")
+    refused = peer.expect("refused", request="update")
+    assert (refused["code"], refused["rebootstrap"]) == ("4.04", 0)
+    again = peer.expect("registered")
+    assert again["location"] == peer.registered["location"]
+    victim.say("update")
+    victim.expect("updated")
+
+
+@both
+def test_row_09_an_update_after_a_restart_of_the_server(tmp_path, mode):
+    world = World(tmp_path)
+    try:
+        port = world.server.ready["coaps"]
+        peer = world.up(mode=mode)
+        peer.say("add 4000/0/1 2").say("update </4000/0/1>;aobs=\"1000\"")
+        peer.expect("updated")
+        world.server.stop()
+        world.server.options += ["--coaps", port]
+        world.server.start()
+        peer.say("reconnect")
+        peer.expect("connected", timeout=30)
+        peer.expect("updated")
+        peer.say("set 10252/0/2 4")
+        assert peer.expect("notified", path="10252/0/2")["how"] == "acked"
+        peer.say("set 4000/0/1 later")
+        assert peer.expect("notified", path="4000/0/1")["how"] == "acked"
+        rest = world.rest()
+        harness.wait_for("the value", lambda: rest.raw("GET", f"/v2/endpoints/{peer.id}/10252/0/2?cacheOnly=true")
+                         [0] in (200, 202))
+    finally:
+        world.close()
+
+
+@both
+def test_row_10_claims_are_held_against_the_certificate(world, mode):
+    other = "0" * 31 + "1"
+    peer = world.peer(mode=mode, aid=other)
+    peer.say("connect")
+    peer.expect("connected")
+    refused = peer.expect("refused", request="register")
+    assert (refused["code"], refused["rebootstrap"]) == ("4.00", 1)
+    peer = world.peer(mode=mode)
+    peer.say("opt ep somebody-else").say("connect")
+    peer.expect("connected")
+    assert peer.expect("refused", request="register")["code"] == "4.00"
+    listed = world.rest().get("/v3/devices?endpoint_name__eq=somebody-else")
+    assert listed["total_count"] == 0
+
+
+@both
+def test_row_11_values_of_the_list_are_known_at_once(world, mode):
+    vendor = "937f1d6638a33c742515705fb8d6da1f"
+    peer = world.up("--vendor", vendor, mode=mode)
+    asked = len(peer.events("request"))
+    rest = world.rest()
+    for path, want in (("/3/0/0", b"dev_manufacturer"), ("/10255/0/0", b"4"), ("/10252/0/3", b"-1"),
+                       ("/10255/0/3", bytes.fromhex(vendor))):
+        status, body = rest.raw("GET", f"/v2/endpoints/{peer.id}{path}")
+        assert (status, body) == (200, want), path
+    assert len(peer.events("request")) == asked  # the device was not asked
+    resources = {r["uri"]: r for r in rest.get(f"/v2/endpoints/{peer.id}")}
+    assert resources["/14/0/0"]["rt"] == "Component Identity"
+    assert resources["/3200/0/5501"]["obs"]
+
+
+@both
+def test_row_12_notifications_come_without_an_observe(world, mode):
+    peer = world.up(mode=mode)
+    rest = world.rest()
+    channel = harness.Channel(world.server)
+    rest("PUT", f"/v2/subscriptions/{peer.id}/10252/0/2", expect=202)
+    peer.say("set 10252/0/2 3").say("set 10252/0/3 23").say("set 10252/0/2 1")
+    for _ in range(3):
+        assert peer.expect("notified")["how"] == "acked"
+    channel.until(lambda: any(n["path"] == "/10252/0/2" and base64.b64decode(n["payload"]) == b"1"
+                              for n in channel.notifications))
+    assert not any(n["path"] == "/10252/0/3" for n in channel.notifications)  # nobody subscribed to that
+    assert not peer.events("observe")  # and nothing was asked of the device for it
+    channel.close()
+
+
+@both
+def test_row_12_tokens_are_learned_anew(world, mode):
+    peer = world.up(mode=mode)
+    for value in (3, 4):
+        peer.say("restart")
+        peer.expect("registered")
+        peer.say("set 10252/0/2", value)
+        assert peer.expect("notified", path="10252/0/2")["how"] == "acked"
+        rest = world.rest()
+        harness.wait_for("the new value", lambda value=value: world.value(peer, "/10252/0/2") == (200, str(value)))
+    peer.say("add 4000/0/9 2")  # an observation that was never registered: acknowledged as well
+    peer.say("set 4000/0/9 1")
+    assert peer.expect("notified", path="4000/0/9")["how"] == "acked"
+    assert rest is not None
+
+
+@both
+def test_row_13_answers_come_separately_and_late(world, mode):
+    peer = world.up(mode=mode)
+    peer.say("opt exec-delay 2500")
+    rest = world.rest()
+    async_id = harness.device_request(rest, peer.id, "POST", "/1/0/8")
+    peer.expect("answered-late", path="1/0/8")
+    peer.expect("updated")  # the trigger
+    channel = harness.Channel(world.server)
+    assert channel.answer(async_id)["status"] == 200
+    channel.close()
+    assert len([e for e in peer.events("request") if e["path"] == "1/0/8"]) == 1
+
+
+@both
+def test_row_13_a_lost_ack_is_no_second_execution(world, mode):
+    peer = world.up(mode=mode)
+    peer.say("opt exec-delay 100").say("opt drop-acks 1")
+    async_id = harness.device_request(world.rest(), peer.id, "POST", "/3/0/5")
+    peer.expect("answered-late", path="3/0/5")
+    channel = harness.Channel(world.server)
+    assert channel.answer(async_id)["status"] == 200
+    channel.close()
+
+
+@both
+def test_row_14_one_request_at_a_time(world, mode):
+    peer = world.up(mode=mode)
+    peer.say("opt exec-delay 400")
+    rest = world.rest()
+    ids = [harness.device_request(rest, peer.id, "POST", path) for path in ("/3/0/5", "/3/0/4", "/3201/0/5850")]
+    channel = harness.Channel(world.server)
+    assert [channel.answer(i)["status"] for i in ids] == [200, 200, 200]
+    channel.close()
+    peer.collect(0.3)
+    assert not peer.events("dropped")
+    order = [e["ev"] for e in peer.seen if e["ev"] in ("request", "answered-late")]
+    assert order == ["request", "answered-late"] * 3
+
+
+@both
+def test_row_14_arguments_are_plain_text(world, mode):
+    peer = world.up(mode=mode)
+    async_id = str(uuid.uuid4())
+    body = {"method": "POST", "uri": "/3201/0/5850", "content-type": "application/octet-stream",
+            "payload-b64": base64.b64encode(b"500:500").decode()}
+    world.rest()("POST", f"/v2/device-requests/{peer.id}?async-id={async_id}", body, expect=202)
+    assert peer.expect("request", path="3201/0/5850")["format"] == 0
+    channel = harness.Channel(world.server)
+    assert channel.answer(async_id)["status"] == 200
+    channel.close()
+
+
+@both
+@pytest.mark.parametrize("block", [512, 256])
+def test_row_15_large_writes_and_reads_go_in_blocks(world, mode, block):
+    peer = world.up(mode=mode)
+    peer.say("opt block", block)
+    text = "".join(chr(97 + i % 26) for i in range(2000))
+    channel = harness.Channel(world.server)
+    rest = world.rest()
+    assert channel.answer(harness.device_request(rest, peer.id, "PUT", "/5000/0/2", text))["status"] == 200
+    got = peer.expect("request", method="PUT", path="5000/0/2")
+    assert bytes.fromhex(got["body"]) == b"" and got["len"] == 2000
+    answer = channel.answer(harness.device_request(rest, peer.id, "GET", "/5000/0/2"))
+    assert (answer["status"], harness.payload_text(answer)) == (200, text)
+    channel.close()
+    assert not [e for e in peer.events("failed")]
+
+
+@both
+def test_row_15_large_notifications_are_whole(world, mode):
+    peer = world.up(mode=mode)
+    rest = world.rest()
+    channel = harness.Channel(world.server)
+    rest("PUT", f"/v2/subscriptions/{peer.id}/5000/0/2", expect=202)
+    peer.expect("observe", path="5000/0/2")
+    peer.say("fill 5000/0/2 1500")
+    assert peer.expect("notified", path="5000/0/2")["how"] == "acked"
+    want = bytes(97 + i % 26 for i in range(1500))
+    channel.until(lambda: any(base64.b64decode(n["payload"]) == want for n in channel.notifications))
+    channel.close()
+
+
+@both
+def test_row_21_a_deleted_device_with_a_certificate_of_its_own_comes_anew(world, mode):
+    peer = world.up(mode=mode)
+    world.rest()("DELETE", f"/v3/devices/{peer.id}", expect=204)
+    peer.expect("closed")
+    peer.say("reconnect")
+    peer.expect("connected")
+    assert peer.expect("refused", request="update")["code"] == "4.04"
+    peer.expect("registered", code="2.01")  # its certificate names no device: it comes anew
+
+
+@both
+def test_row_22_a_ping_is_answered_with_a_reset(world, mode):
+    peer = world.up(mode=mode)
+    peer.say("ping")
+    assert peer.expect("pong")["how"] == "reset"
+
+
+def test_row_23_a_new_handshake_replaces_the_session(world):
+    peer = world.up(mode="dtls")
+    peer.say("restart")
+    peer.expect("connected")
+    assert peer.expect("registered")["location"] == peer.registered["location"]
+    assert world.value(peer, "/3/0/0") == (200, "dev_manufacturer")
+
+
+def test_row_34_psk_builds_register_too(world):
+    (world.dir / "key.hex").write_text(PSK)
+    world.server.cli("psk", "add", "psk-dev", "--key-file", world.dir / "key.hex")
+    peer = Peer("--server", world.address(), "--mode", "dtls", "--ep", "psk-dev", "--aid", world.account, "--psk-id",
+                "psk-dev", "--psk", PSK)
+    world.peers.append(peer)
+    connected, registered = peer.connect()
+    assert connected["suite"] == "TLS-PSK-WITH-AES-128-CCM-8"
+    assert registered["location"].startswith(f"rd/{world.account}/")

@@ -8,19 +8,18 @@
 
 static bool ext(const uint8_t **p, const uint8_t *end, unsigned *v)
 {
-    if (*v == 13) {
-        if (end - *p < 1) {
-            return false;
-        }
-        *v = 13u + *(*p)++;
-    } else if (*v == 14) {
-        if (end - *p < 2) {
-            return false;
-        }
-        *v = 269u + ((unsigned)(*p)[0] << 8 | (*p)[1]);
-        *p += 2;
+    unsigned extra = *v == 13 ? 1 : *v == 14 ? 2 : 0;
+
+    if (*v == 15 || (size_t)(end - *p) < extra) {
+        return false;
     }
-    return *v != 15;
+    if (extra == 1) {
+        *v = 13u + (*p)[0];
+    } else if (extra == 2) {
+        *v = 269u + ((unsigned)(*p)[0] << 8 | (*p)[1]);
+    }
+    *p += extra;
+    return true;
 }
 
 bool msg_parse(const uint8_t *in, size_t len, struct msg *m)
