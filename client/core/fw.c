@@ -832,7 +832,7 @@ uint32_t cl_fw_step(struct cl_fw *fw, uint64_t now_ms)
         }
         return fw->asked && !fw->failing && fw->saved.state == CL_FW_ASK_DOWNLOAD ? CL_FW_NEVER : 0;
     case CL_FW_DOWNLOADING:
-        return fetch(fw);
+        return fw->saved.origin == CL_FW_PUSH ? CL_FW_NEVER : fetch(fw);
     case CL_FW_ASK_INSTALL:
         if (!by_manifest(fw)) {
             return CL_FW_NEVER; /* the server says when */

@@ -22,7 +22,6 @@ enum { COMPONENT_NAME, COMPONENT_VERSION = 2 };
 #define PROTOCOL_V3   4 /* 10255/0/0: manifests of version 3 */
 #define DELIVERY_BOTH 2
 #define PROXY_PATH    "/fw"
-#define UNAVAILABLE   CL_CODE(5, 3)
 #define IMAGE_NAME    "drover-client"
 
 static const struct cl_res firmware_res[] = {
@@ -266,8 +265,9 @@ static void call_done(struct cl_call *call, cl_err_t err, const struct cl_msg *a
     if (err == CL_ERR_REFUSED) {
         err = CL_ERR_CLOSED; /* a Reset: the server began anew */
     }
-    if (err == CL_OK && answer->code >> 5 == 5) {
-        err = CL_ERR_BUSY; /* not now: most of all 5.03 */
+    if (err == CL_OK && (answer->code == CL_CODE(5, 0) || answer->code == CL_CODE(5, 2) ||
+                         answer->code == CL_CODE(5, 3) || answer->code == CL_CODE(5, 4))) {
+        err = CL_ERR_BUSY; /* not now */
     } else if (err == CL_OK && answer->code >> 5 != 2) {
         err = CL_ERR_REFUSED;
     }

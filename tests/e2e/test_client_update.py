@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """drover-client takes updates from a real server: campaigns, refusals, cuts of power, images that fail."""
-import json
+import base64
 import os
 import uuid
 
@@ -73,16 +73,15 @@ def make_device(tmp_path, author):
 
 
 class Campaign:
-    """One manifest for one device."""
+    """One manifest for one device, or for several."""
 
-    def __init__(self, rest, author, version, image, name="mcu-1", manifest=None, **more):
+    def __init__(self, rest, author, version, image, name="mcu-1", names=None):
         self.rest = rest
-        url = add_image(rest, image)["datafile"] if image is not None else "http://127.0.0.1:1/none"
-        data = manifest or author.manifest(version, url, image, **more)
+        data = author.manifest(version, add_image(rest, image)["datafile"], image)
         status, m = post(rest, "/v3/firmware-manifests", ("datafile", data, "manifest.bin", None))
         assert status == 201, m
         status, c = rest("POST", "/v3/update-campaigns", {
-            "device_filter": f"endpoint_name__eq={name}", "root_manifest_id": m["id"], "name": version})
+            "device_filter": f"endpoint_name__in={','.join(names or [name])}", "root_manifest_id": m["id"], "name": version})
         assert status == 201, c
         self.path = f"/v3/update-campaigns/{c['id']}"
         status, answer = rest("POST", f"{self.path}/start")
@@ -106,3 +105,194 @@ def test_campaign_updates_a_device(server, author, make_device):
     assert device.registrations() == 2
     assert device.err[0] == "drover-client: runs 1.0.0, built in"
     assert device.err[-1] == "drover-client: runs 1.1.0 from slot A, on trial"
+
+
+class Device:
+    """Requests to one registered device."""
+
+    def __init__(self, server, rest, device):
+        self.channel, self.rest, self.device = harness.Channel(server), rest, device
+
+    def ask(self, method, uri, payload=None, kind=None):
+        body = {"method": method, "uri": uri}
+        if payload is not None:
+            body["payload-b64"] = base64.b64encode(payload).decode()
+        if kind is not None:
+            body["content-type"] = kind
+        name = str(uuid.uuid4())
+        status, answer = self.rest("POST", f"/v2/device-requests/{self.device}?async-id={name}", body)
+        assert status == 202, answer
+        return self.channel.answer(name)
+
+    def get(self, uri):
+        answer = self.ask("GET", uri)
+        assert answer["status"] == 200, answer
+        return harness.payload_text(answer)
+
+    def becomes(self, uri, value, timeout=30):
+        wait_for(f"{uri} is {value}", lambda: self.get(uri) == value, timeout, 0.1)
+
+    def manifest(self, data):
+        assert self.ask("POST", "/10252/0/1", data, "text/plain")["status"] in (200, 204)
+
+
+def test_updates_follow_each_other_and_survive_restarts(server, author, make_device):
+    device = make_device(server)
+    device.registered()
+    rest = server.rest()
+    for n, version in enumerate(("1.1.0", "1.2.0", "2.0.0"), start=2):
+        Campaign(rest, author, version, author.image(version)).ends("deployed")
+        assert device.registrations() == n
+    device.kill()
+    device.start()
+    dev = Device(server, rest, device.registered(5))
+    assert device.err[-1] == "drover-client: runs 2.0.0 from slot A"
+    assert [dev.get(uri) for uri in ("/14/0/2", "/3/0/3", "/5/0/7", "/10252/0/2")] == ["2.0.0", "2.0.0", "2.0.0", "1"]
+
+
+def test_manifests_that_are_refused_say_why(server, author, make_device, tmp_path):
+    device = make_device(server)
+    rest = server.rest()
+    dev = Device(server, rest, device.registered())
+    image = author.image("1.1.0")
+    url = add_image(rest, image)["datafile"]
+    other = Author(tmp_path / "other")
+    good = author.manifest("1.1.0", url, image)
+    nobody = str(uuid.uuid4())
+    cases = [
+        (other.manifest("1.1.0", url, image), "23"),
+        (good[:-1] + bytes([good[-1] ^ 1]), "23"),
+        (author.manifest("0.9.0", url, image), "27"),
+        (author.manifest("1.0.0", url, image), "27"),
+        (author.manifest("1.1.0", url, image, **{"vendor-id": nobody}), "30"),
+        (author.manifest("1.1.0", url, image, **{"class-id": nobody}), "31"),
+        (author.manifest("1.1.0", url, image, component="METER"), "39"),
+        (author.manifest("1.1.0", url, image + b"x"), "26"),
+        (author.manifest("1.1.0", "http://127.0.0.1:1/not/ours", image), "24"),
+        (author.manifest("1.1.0", url, image[:-1]), "26"),
+        (good[:-2], "22"),
+        (b"nonsense", "22"),
+    ]
+    for data, result in cases:
+        dev.manifest(data)
+        dev.becomes("/10252/0/3", result)
+        dev.becomes("/10252/0/2", "1")
+    assert dev.get("/14/0/2") == "1.0.0" and device.registrations() == 1
+    dev.manifest(good)
+    device.registered(2)
+    dev.becomes("/14/0/2", "1.1.0")
+    assert dev.get("/10252/0/3") == "-1"
+
+
+def test_a_campaign_hears_of_a_refusal(server, author, make_device, tmp_path):
+    device = make_device(server)
+    device.registered()
+    other = Author(tmp_path / "other")
+    failed = Campaign(server.rest(), other, "1.1.0", other.image("1.1.0")).ends("failed_connector_channel_update")
+    assert failed["x_code"] == "UPD2_FAIL_23", failed
+
+
+@pytest.mark.parametrize("fault", ["crash", "deaf"])
+def test_an_image_that_never_registers_is_rolled_back(server, author, make_device, fault):
+    device = make_device(server, "--trial-timeout", 1)
+    device.registered()
+    rest = server.rest()
+    bad = Campaign(rest, author, "1.1.0", author.image("1.1.0", f"#fault:{fault}\n".encode()))
+    dev = Device(server, rest, device.registered(2))
+    assert [line for line in device.err if line.endswith("on trial")] == [
+        "drover-client: runs 1.1.0 from slot A, on trial"] * 3
+    assert device.err[-1] == "drover-client: runs 1.0.0, built in"
+    dev.becomes("/10252/0/2", "1")
+    assert [dev.get(uri) for uri in ("/10252/0/3", "/14/0/2")] == ["40", "1.0.0"]
+    bad.ends("failed_connector_channel_update")
+    Campaign(rest, author, "1.2.0", author.image("1.2.0")).ends("deployed")
+
+
+def writes_of(device):
+    """What the flash has counted before the last reset."""
+    with open(f"/proc/{device.process.pid}/environ", "rb") as f:
+        entries = dict(e.split(b"=", 1) for e in f.read().split(b"\0") if b"=" in e)
+    return int(entries[b"DROVER_CLIENT_WRITES"])
+
+
+def test_power_is_cut_anywhere(server, author, make_device):
+    rest = server.rest()
+    image = author.image("1.1.0", size=9000)
+    names = [f"cut-{i}" for i in range(40 if MANY else 12)]
+    # how many writes there are: a device whose cut never comes
+    first = make_device(server, "--fault", "cut-power-at-write:1000000", name="whole")
+    first.registered()
+    Campaign(rest, author, "1.1.0", image, name="whole").ends("deployed")
+    total = writes_of(first)
+    assert total > len(image) // 8
+    devices = []
+    for i, name in enumerate(names):
+        # the last ones fall into the trial, behind the reset
+        nth = 1 + i * (total + 12) // (len(names) - 1) if i else 1
+        devices.append(make_device(server, "--fault", f"cut-power-at-write:{nth}", name=name))
+    cut = set()
+
+    def supervise():
+        for i, device in enumerate(devices):
+            if device.process.poll() is not None:
+                assert device.process.returncode == 9, device.err
+                cut.add(i)
+                device.args = device.args[:device.args.index("--fault")]
+                device.start()
+        return True
+
+    wait_for("all register", lambda: supervise() and all(d.registrations() for d in devices), 60)
+    campaign = Campaign(rest, author, "1.1.0", image, names=names)
+
+    def deployed():
+        supervise()
+        rows = rest.get(f"{campaign.path}/campaign-device-metadata?limit=100")["data"]
+        return len(rows) == len(names) and all(r["deployment_state"] == "deployed" for r in rows)
+
+    wait_for("all are updated", deployed, 120, 0.2)
+    assert len(cut) >= len(names) - 2, cut
+    for device in devices:
+        assert device.process.poll() is None
+        assert any(line.startswith("drover-client: runs 1.1.0 from slot A") for line in device.err)
+
+
+def test_packages_are_pushed_and_pulled(server, author, make_device):
+    device = make_device(server)
+    rest = server.rest()
+    dev = Device(server, rest, device.registered())
+    assert [dev.get(uri) for uri in ("/5/0/3", "/5/0/5", "/5/0/9")] == ["0", "0", "2"]
+    # pushed: an image alone
+    assert dev.ask("PUT", "/5/0/0", author.image("1.1.0", size=3000), "application/octet-stream")["status"] in (200, 204)
+    dev.becomes("/5/0/3", "2")
+    assert dev.get("/5/0/7") == "1.1.0" and dev.get("/14/0/2") == "1.0.0"
+    assert dev.ask("POST", "/5/0/2")["status"] in (200, 204)
+    device.registered(2)
+    dev.becomes("/5/0/5", "1")
+    assert [dev.get(uri) for uri in ("/5/0/3", "/14/0/2", "/3/0/3")] == ["0", "1.1.0", "1.1.0"]
+    # pulled
+    image = author.image("1.2.0")
+    url = add_image(rest, image)["datafile"]
+    assert dev.ask("PUT", "/5/0/1", url.encode(), "text/plain")["status"] in (200, 204)
+    dev.becomes("/5/0/3", "2")
+    assert dev.ask("PUT", "/5/0/1", b"", "text/plain")["status"] in (200, 204)  # forgotten
+    dev.becomes("/5/0/3", "0")
+    assert dev.ask("POST", "/5/0/2")["status"] == 405
+    assert dev.ask("PUT", "/5/0/1", url.encode(), "text/plain")["status"] in (200, 204)
+    dev.becomes("/5/0/3", "2")
+    assert dev.ask("POST", "/5/0/2")["status"] in (200, 204)
+    device.registered(3)
+    dev.becomes("/5/0/5", "1")
+    assert dev.get("/14/0/2") == "1.2.0"
+    # refused
+    assert dev.ask("PUT", "/5/0/0", b"no image of ours", "application/octet-stream")["status"] >= 400
+    dev.becomes("/5/0/5", "6")
+    assert dev.ask("PUT", "/5/0/1", b"ftp://127.0.0.1/fw", "text/plain")["status"] in (200, 204)
+    dev.becomes("/5/0/5", "9")
+    assert dev.get("/5/0/3") == "0"
+
+
+def test_payload_comes_over_http(server, author, make_device):
+    device = make_device(server, "--http-download")
+    device.registered()
+    Campaign(server.rest(), author, "1.1.0", author.image("1.1.0", size=90000)).ends("deployed")
+    assert device.registrations() == 2

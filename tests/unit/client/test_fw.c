@@ -750,6 +750,7 @@ static cl_err_t push(const uint8_t *p, size_t len)
     for (size_t at = 0; at < len && err == CL_OK; at += 500) {
         size_t n = len - at < 500 ? len - at : 500;
         err = cl_fw_package(&dev.fw, at, p + at, n, at + n == len);
+        run(2);
     }
     return err;
 }
