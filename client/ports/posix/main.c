@@ -116,10 +116,10 @@ static cl_err_t device_start(void)
 
 static cl_err_t client_start(void)
 {
-    struct cl_config config = {.lifetime_s = options.lifetime_s,
-                               .records = options.records,
-                               .pelion =
-                                   options.credentials_file != NULL && options.server == NULL};
+    bool pelion = options.form != NULL ? strcmp(options.form, "pelion") == 0
+                                       : options.credentials_file != NULL && options.server == NULL;
+    struct cl_config config = {
+        .lifetime_s = options.lifetime_s, .records = options.records, .pelion = pelion};
     struct cl_hooks hooks = {.state = on_state, .registered = on_registered, .trouble = on_trouble};
 
     snprintf(config.endpoint, sizeof config.endpoint, "%s", options.endpoint);

@@ -42,6 +42,9 @@ static const char help[] =
     "  --framing FORM        over TLS: rfc8323 (default) or pelion: a message in each record; "
     "makes\n"
     "                        coaps:// mean TLS\n"
+    "  --form FORM           of the registration: lwm2m, or pelion (values and standing\n"
+    "                        observations in it); default: pelion with --credentials and no\n"
+    "                        --server, else lwm2m\n"
     "  --update-key FILE     who signs updates: certificate, public key or its 65 bytes\n"
     "  --vendor-id UUID      what manifests must be for\n"
     "  --class-id UUID\n"
@@ -68,6 +71,7 @@ enum {
     O_ENDPOINT,
     O_LIFETIME,
     O_FRAMING,
+    O_FORM,
     O_UPDATE_KEY,
     O_VENDOR,
     O_CLASS,
@@ -88,6 +92,7 @@ static const struct option table[] = {{"data", required_argument, NULL, O_DATA},
                                       {"endpoint", required_argument, NULL, O_ENDPOINT},
                                       {"lifetime", required_argument, NULL, O_LIFETIME},
                                       {"framing", required_argument, NULL, O_FRAMING},
+                                      {"form", required_argument, NULL, O_FORM},
                                       {"update-key", required_argument, NULL, O_UPDATE_KEY},
                                       {"vendor-id", required_argument, NULL, O_VENDOR},
                                       {"class-id", required_argument, NULL, O_CLASS},
@@ -322,6 +327,10 @@ static bool fault_take(const char *text, struct options *o)
 static bool update_take(int opt, const char *arg, struct options *o)
 {
     switch (opt) {
+    case O_FORM:
+        o->form = arg;
+        return strcmp(arg, "lwm2m") == 0 || strcmp(arg, "pelion") == 0 ||
+               bad("--form", "lwm2m or pelion");
     case O_UPDATE_KEY:
         o->update_key_file = arg;
         return true;

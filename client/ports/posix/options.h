@@ -19,6 +19,7 @@ struct options {
     const char *server, *bootstrap; /**< URIs, one of them NULL */
     const char *identity, *key_file, *credentials_file;
     const char *endpoint;
+    const char *form;            /**< of the registration, NULL = the default */
     const char *update_key_file; /**< NULL: no updates */
     uint8_t vendor[16], class_id[16];
     uint32_t cut_at; /**< of fault: the write of flash that is cut, 0 = none */
