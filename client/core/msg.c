@@ -33,6 +33,7 @@ void cl_msg_init(struct cl_msg *m)
     m->format = m->accept = CL_ID_NONE;
     m->observe = -1;
     m->max_age = m->size1 = m->size2 = -1;
+    m->payload.p = (const uint8_t *)"";
 }
 
 static bool uint_of(struct cl_bytes v, uint32_t *ret)

@@ -68,7 +68,7 @@ struct cl_msg {
     struct cl_block block1, block2;
     struct cl_list path, query, location;
     struct cl_bytes etag, proxy_uri; /**< p == NULL when absent */
-    struct cl_bytes payload;
+    struct cl_bytes payload;         /**< p is never NULL */
 };
 
 /** All absent. */

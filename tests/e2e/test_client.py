@@ -78,6 +78,47 @@ def make_client(tmp_path):
         client.kill()
 
 
+class Authority:
+    """A P-256 authority of the test; certificates and keys as files."""
+
+    def __init__(self, folder):
+        self.dir = folder
+        self.dir.mkdir(exist_ok=True)
+        self.openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "ca.key")
+        self.openssl("req", "-x509", "-key", "ca.key", "-sha256", "-days", "3650", "-subj", "/CN=test authority",
+                     "-out", "ca.pem")
+
+    def openssl(self, *args):
+        return subprocess.run(["openssl", *args], cwd=self.dir, check=True, capture_output=True).stdout
+
+    def issue(self, name, subject):
+        self.openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
+        self.openssl("req", "-new", "-key", f"{name}.key", "-subj", subject, "-out", f"{name}.csr")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                     "-sha256", "-days", "3650", "-out", f"{name}.pem")
+
+    def credentials(self, name, endpoint, uri, ca="ca.pem"):
+        """Developer credentials as C source, as Pelion's portal hands them out; the file."""
+
+        def array(symbol, der):
+            return (f"const uint8_t MBED_CLOUD_DEV_{symbol}[] = {{ {', '.join(f'0x{b:02x}' for b in der)} }};\n"
+                    f"const uint32_t MBED_CLOUD_DEV_{symbol}_SIZE = sizeof(MBED_CLOUD_DEV_{symbol});\n\n")
+
+        text = "/* credentials of a test */\n#ifndef CREDENTIALS_C\n#define CREDENTIALS_C\n#include <inttypes.h>\n"
+        text += f'const char MBED_CLOUD_DEV_BOOTSTRAP_ENDPOINT_NAME[] = "{endpoint}";\n'
+        text += f'const char MBED_CLOUD_DEV_ACCOUNT_ID[] = "{"0" * 32}";\n'
+        text += f'const char MBED_CLOUD_DEV_BOOTSTRAP_SERVER_URI[] = "{uri}";\n\n'
+        text += array("BOOTSTRAP_DEVICE_CERTIFICATE", self.openssl("x509", "-in", f"{name}.pem", "-outform", "DER"))
+        text += array("BOOTSTRAP_SERVER_ROOT_CA_CERTIFICATE", self.openssl("x509", "-in", ca, "-outform", "DER"))
+        text += array("BOOTSTRAP_DEVICE_PRIVATE_KEY",
+                      self.openssl("pkcs8", "-topk8", "-nocrypt", "-in", f"{name}.key", "-outform", "DER"))
+        text += 'const char MBED_CLOUD_DEV_MANUFACTURER[] = "dev_manufacturer";\n'
+        text += 'const uint32_t MBED_CLOUD_DEV_MEMORY_TOTAL_KB = 42;\n#endif\n'
+        path = self.dir / f"{name}.c"
+        path.write_text(text)
+        return path
+
+
 def ask(channel, rest, device, method, uri, payload=None):
     """The answer of the device."""
     return channel.answer(device_request(rest, device, method, uri, payload))
@@ -224,3 +265,87 @@ def test_a_flash_of_another_size_is_refused(server, make_client, tmp_path):
     time.sleep(0.1)
     code, _, err = harness.run("drover-client", *client.args[1:], "--slot-size", "65536", check=False)
     assert code == 1 and "another slot size" in err
+
+
+def test_connects_with_certificates_and_over_streams(make_server, tmp_path):
+    authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
+    authority.issue("server", "/CN=server")
+    authority.issue("mcu", "/CN=mcu-x")
+    other.issue("mcu", "/CN=mcu-x")
+    server = make_server("--coaps-cert", authority.dir / "server.pem", "--coaps-key", authority.dir / "server.key",
+                         "--coaps-ca", authority.dir / "ca.pem")
+    host, port = server.address("coaps")
+    good = authority.credentials("mcu", "mcu-x", f"coaps://{host}:{port}")
+    rest = server.rest()
+    for uri, framing in ((f"coaps://{host}:{port}", "rfc8323"), (f"coaps+tcp://{host}:{port}", "rfc8323"),
+                         (f"coaps://{host}:{port}", "pelion")):
+        client = Client(tmp_path / "dev", "--server", uri, "--credentials", good, "--framing", framing)
+        try:
+            device = client.registered()
+            channel = Channel(server)
+            assert payload_text(ask(channel, rest, device, "GET", "/3/0/0")) == "dev_manufacturer"
+            assert payload_text(ask(channel, rest, device, "GET", "/3/0/21")) == "42"
+            channel.close()
+            client.stop()
+        finally:
+            client.kill()
+    # a server that the device cannot trust, and a device that the server cannot trust
+    for credentials, word in ((authority.credentials("mcu", "mcu-x", "coaps://h:1", other.dir / "ca.pem"), "trusted"),
+                              (other.credentials("mcu", "mcu-x", "coaps://h:1", authority.dir / "ca.pem"), "refused")):
+        client = Client(tmp_path / "dev", "--server", f"coaps://{host}:{port}", "--credentials", credentials)
+        try:
+            wait_for(word, lambda c=client, w=word: any(w in line for line in c.err), 45)
+            assert client.registrations() == 0
+        finally:
+            client.kill()
+
+
+@pytest.mark.parametrize("scheme,framing", [("coaps+tcp", "rfc8323"), ("coaps", "pelion"), ("coap+tcp", "rfc8323")])
+def test_streams_with_keys(make_server, make_client, scheme, framing):
+    server = make_server("--coap", "127.0.0.1:0")
+    host, port = server.address("coap" if scheme == "coap+tcp" else "coaps")
+    if scheme == "coap+tcp":
+        client = Client(server.dir.parent / "dev", "--server", f"coap+tcp://{host}:{port}", "--endpoint", "mcu-1")
+    else:
+        client = make_client(server, "--framing", framing, uri=f"{scheme}://{host}:{port}")
+    try:
+        device, rest = client.registered(), server.rest()
+        channel = Channel(server)
+        rest("PUT", f"/v2/subscriptions/{device}/3303/0/5700", expect=202)
+        channel.until(lambda: len(channel.notifications) >= 2, 20)
+        assert ask(channel, rest, device, "GET", "/3/0")["status"] == 200
+        channel.close()
+        client.stop()
+        wait_for("deregistered", lambda: rest.get(f"/v3/devices/{device}")["state"] == "deregistered", 5)
+    finally:
+        client.kill()
+
+
+def test_bootstraps_with_a_key_and_again_when_asked(make_server, tmp_path):
+    server = make_server("--bootstrap", "127.0.0.1:0")
+    host, port = server.address("bootstrap")
+    key = tmp_path / "key.hex"
+    key.write_text(KEY + "\n")
+    server.cli("psk", "add", "mcu-b", "--key-file", key)
+    client = Client(tmp_path / "dev", "--bootstrap", f"coaps://{host}:{port}", "--psk-identity", "mcu-b",
+                    "--psk-key-file", key)
+    try:
+        device, rest = client.registered(), server.rest()
+        first = rest.get(f"/v3/devices/{device}")["bootstrapped_timestamp"]
+        assert first
+        client.stop()
+        # the keys of the bootstrap are in the flash: no second bootstrap after a restart
+        client.start()
+        client.registered(times=2)
+        assert rest.get(f"/v3/devices/{device}")["bootstrapped_timestamp"] == first
+        # until the server asks for it
+        channel = Channel(server)
+        assert ask(channel, rest, device, "POST", "/1/0/9")["status"] in (200, 204)
+        assert client.registered(times=3) == device
+        wait_for("a new bootstrap",
+                 lambda: rest.get(f"/v3/devices/{device}")["bootstrapped_timestamp"] > first, 10)
+        channel.close()
+        assert KEY not in " ".join(client.out + client.err)
+        client.stop()
+    finally:
+        client.kill()
