@@ -42,6 +42,8 @@ struct boot_client {
     struct cx_security *security;
     struct lwm2m_models *models;
     union cx_addr server;
+    enum cx_proto proto;     /**< 0: DTLS */
+    enum cx_framing framing; /**< of a stream */
     cx_peer_t peer;
     struct cx_call call;
     struct cx_opt opts[16];

@@ -369,6 +369,24 @@ START_TEST(pelion_sessions_may_end_anywhere)
 }
 END_TEST
 
+/* Pelion's default: messages of RFC 7252 in TLS records; and the stream of RFC 8323. */
+START_TEST(devices_may_come_over_tls)
+{
+    char query[160];
+
+    pki_make();
+    rig.proto = CX_PROTO_TLS;
+    rig.framing = _i == 0 ? CX_FRAMING_DATAGRAM : CX_FRAMING_RFC8323;
+    begin();
+    rig.c.separate = _i == 0;
+    pelion_query(query, sizeof query);
+    boot(_i == 0 ? query : "ep=" ENDPOINT);
+    ck_assert(rig.c.finished);
+    assert_credentials(_i == 0 ? 0 : 1);
+    end();
+}
+END_TEST
+
 START_TEST(pelion_form_with_a_psk)
 {
     char query[160];
@@ -636,6 +654,7 @@ int main(void)
     add_loop(s, "est", pelion_devices_may_make_their_key_themselves, 1);
     add_loop(s, "refuses", pelion_devices_that_refuse, 5);
     add_loop(s, "cut", pelion_sessions_may_end_anywhere, 4);
+    add_loop(s, "tls", devices_may_come_over_tls, 2);
     add_loop(s, "pelion psk", pelion_form_with_a_psk, 1);
     add_loop(s, "directory", the_directory_names_the_certificate, 1);
     add_loop(s, "first to claim", a_device_belongs_to_who_claimed_it, 4);
