@@ -115,7 +115,8 @@ extern const struct cx_ops dev_boot_cx_ops;
 void *dev_boot_shard(struct dev_boot *boot, unsigned i);
 /** The engine of shard @p i exists now; before the first datagram, on its loop. */
 void dev_boot_set_engine(struct dev_boot *boot, unsigned i, struct cx_engine *engine);
-/** As dev_core_route(), for requests on bootstrap associations; before the engines exist. */
+/** As dev_core_route(), for requests on bootstrap associations; before the engines exist. The
+ * device of a request is that of the last session on the association, 0 before one. */
 DR_CHECK dr_err_t dev_boot_route(struct dev_boot *boot, const char *prefix, dev_route_fn *fn,
                                  void *ctx);
 /** End all sessions; @p done once, later, when none waits for the store or the pool. Then close the

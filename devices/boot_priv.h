@@ -64,6 +64,7 @@ struct boot_rate {
 struct boot_leaf {
     struct dr_list bucket, age;
     struct dev_boot_cert cert;
+    int64_t claimed; /**< account of the enrolment that has let it in; 0 = none yet */
 };
 
 struct boot_shard {
@@ -157,6 +158,7 @@ struct boot_session {
     uint32_t version_of_credential;
     char endpoint[DEV_ENDPOINT_MAX + 1];
     struct dev_boot_cert cert; /**< kind CX_ID_CERT */
+    int64_t claimed;           /**< in enrolment mode: as of the last session, 0 = none */
     char claim[DR_ID_LEN + 1]; /**< account that it names; "" = none */
     bool pelion, pack;
     uint16_t pct; /**< or what a pack is wanted as */

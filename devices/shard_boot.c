@@ -309,6 +309,7 @@ static uint8_t identity_take(struct boot_session *s, const struct cx_identity *i
         return CX_UNAVAILABLE;
     }
     s->cert = leaf->cert;
+    s->claimed = leaf->claimed;
     return 0;
 }
 
@@ -593,6 +594,10 @@ static void look_done(struct db_read *read, dr_err_t err)
         deny_start(s);
         return;
     }
+    struct boot_leaf *leaf = s->enrollment != 0 ? leaf_find(s->sh, s->cert.fingerprint) : NULL;
+    if (leaf != NULL) {
+        leaf->claimed = s->account;
+    }
     bool agrees = claim_agrees(s);
     if (s->suspended || s->revoked || !agrees) {
         dr_metric_inc(&boot_metrics[BOOT_M_REFUSED]);
@@ -757,8 +762,13 @@ static void on_route(struct boot_shard *sh, const struct cx_inbound *in)
         answer(sh, in->exchange, CX_NOT_FOUND);
         return;
     }
-    req.account = who.account;
+    req.account = who.cert.enrollment ? who.claimed : who.account;
+    req.device = (int64_t)cx_peer_user(sh->engine, in->peer);
     req.endpoint = who.endpoint;
+    if (req.account == 0) { /* nobody's, as far as is known */
+        answer(sh, in->exchange, CX_FORBIDDEN);
+        return;
+    }
     if (!dev_routes_run(&sh->boot->routes, &req)) {
         answer(sh, in->exchange, CX_NOT_FOUND);
     }

@@ -490,6 +490,7 @@ void boot_talk(struct boot_session *s)
 {
     dr_assert(s != NULL && s->state == BOOT_MAKING);
     s->now_s = dr_wall_ms() / 1000;
+    cx_peer_set_user(s->sh->engine, s->peer, (uint64_t)s->device); /* for routes */
     if (s->pack) {
         store(s);
         return;

@@ -58,6 +58,29 @@ def test_a_psk_device_bootstraps_registers_and_renews_its_key(server):
     assert metrics["drover_bootstrap_done_total"] == 2 and metrics["drover_bootstrap_sessions"] == 0
 
 
+def test_the_reference_client_bootstraps_and_renews_its_key(server, tmp_path):
+    """Another stack on the other side: drover-client."""
+    add_key(server)
+    (tmp_path / "key").write_text(KEY + "\n")
+    host, port = server.address("bootstrap")
+    with subprocess.Popen(
+            [str(BIN / "drover-client"), "--data", str(tmp_path / "device"), "--bootstrap", f"coaps://{host}:{port}",
+             "--psk-identity", ENDPOINT, "--psk-key-file", str(tmp_path / "key")],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+        try:
+            row = wait_for("registered", lambda: (directory(server) or {}).get("state") == "registered"
+                           and directory(server), 30)
+            server.cli("bootstrap", "trigger", row["id"])
+            wait_for("bootstrapped again", lambda: directory(server)["bootstrapped_timestamp"]
+                     > row["bootstrapped_timestamp"], 30)
+            wait_for("registered again", lambda: server.cli("device", "read", row["id"], "/1/0/1", check=False)[0] == 0,
+                     30)
+            assert directory(server)["state"] == "registered"
+        finally:
+            client.terminate()
+            client.wait(20)
+
+
 def test_states_in_the_directory(server):
     add_key(server)
     device(server, "--query", f"ep={ENDPOINT}", "--silent-after", 2)

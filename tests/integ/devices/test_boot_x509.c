@@ -520,6 +520,53 @@ START_TEST(a_device_belongs_to_who_claimed_it)
 }
 END_TEST
 
+struct routed {
+    int64_t account, device;
+    char endpoint[DEV_ENDPOINT_MAX + 1];
+    int calls;
+};
+
+static void on_est(void *ctx, const struct dev_route_req *req)
+{
+    struct routed *r = ctx;
+
+    r->account = req->account;
+    r->device = req->device;
+    (void)snprintf(r->endpoint, sizeof r->endpoint, "%s", req->endpoint);
+    r->calls++;
+    dev_route_refuse(&req->to, CX_CHANGED);
+}
+
+static void est_ask(uint8_t want)
+{
+    boot_client_request(&rig.c, CX_POST, "est", NULL, -1);
+    UNTIL(rig.c.answered);
+    ck_assert_uint_eq(rig.c.code, want);
+}
+
+/* Other paths on the association belong to the device that bootstrapped there. */
+START_TEST(other_paths_know_whose_the_device_is)
+{
+    struct claim c = {.account = DBT_OTHER};
+    struct routed r = {0};
+
+    pki_make();
+    pki.enrollment = _i == 1;
+    begin();
+    ck_assert_int_eq(dev_boot_route(rig.boot, "est", on_est, &r), DR_OK);
+    ck_assert_int_eq(dbt_write(put_claim, &c), DR_OK);
+    est_ask(_i == 1 ? CX_FORBIDDEN : CX_CHANGED);
+    ck_assert_int_eq(r.device, 0);
+    boot("ep=" ENDPOINT);
+    est_ask(CX_CHANGED);
+    ck_assert_int_eq(r.account, _i == 1 ? DBT_OTHER : DBT_ACCOUNT);
+    ck_assert_int_ne(r.device, 0);
+    ck_assert_str_eq(r.endpoint, ENDPOINT);
+    ck_assert_int_eq(r.calls, _i == 1 ? 1 : 2);
+    end();
+}
+END_TEST
+
 START_TEST(a_device_that_nobody_claimed_is_refused_and_noted)
 {
     struct outcome o = {0};
@@ -658,6 +705,7 @@ int main(void)
     add_loop(s, "pelion psk", pelion_form_with_a_psk, 1);
     add_loop(s, "directory", the_directory_names_the_certificate, 1);
     add_loop(s, "first to claim", a_device_belongs_to_who_claimed_it, 4);
+    add_loop(s, "routes", other_paths_know_whose_the_device_is, 2);
     add_loop(s, "denied", a_device_that_nobody_claimed_is_refused_and_noted, 1);
     add_loop(s, "forgotten", a_forgotten_certificate_comes_anew, 1);
     add_loop(s, "longest", the_longest_name, 1);
