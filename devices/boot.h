@@ -105,6 +105,7 @@ struct dev_boot_config {
                          struct dev_boot_cert *ret);
     void *data;
     uint32_t burst, refill_ms; /**< 0: DEV_BOOT_BURST, DEV_BOOT_REFILL_MS */
+    uint32_t session_ms;       /**< 0: DEV_BOOT_SESSION_MS */
 };
 
 /** @retval DR_ERR_RANGE  the uri is longer than DEV_BOOT_URI_MAX. @retval DR_ERR_NOMEM */

@@ -92,6 +92,7 @@ dr_err_t dev_boot_new(const struct dev_boot_config *config, struct dev_boot **re
     boot->cfg.shard_loops = NULL;
     boot->cfg.burst = config->burst != 0 ? config->burst : DEV_BOOT_BURST;
     boot->cfg.refill_ms = config->refill_ms != 0 ? config->refill_ms : DEV_BOOT_REFILL_MS;
+    boot->cfg.session_ms = config->session_ms != 0 ? config->session_ms : DEV_BOOT_SESSION_MS;
     boot->cfg.server_uri = strdup(config->server_uri);
     dr_hash_key_init(&boot->key);
     dr_err_t err = bytes_copy(config->server_ca, &boot->cfg.server_ca);

@@ -499,7 +499,7 @@ void boot_talk(struct boot_session *s)
     (void)cx_answer(s->sh->engine, s->x, &reply);
     s->x = 0;
     dr_timer_start(loop_wheel(s->sh->loop), &s->timer,
-                   loop_now_ms(s->sh->loop) + DEV_BOOT_SESSION_MS);
+                   loop_now_ms(s->sh->loop) + s->sh->boot->cfg.session_ms);
     boot_state_set(s, BOOT_TALKING);
     if (s->pelion) { /* for the others the version matters, which Discover tells */
         formats_set(s);

@@ -33,7 +33,7 @@ static struct {
     bool stopped, closed;
     struct boot_client c;
     /* set before setup_with(), by tests that need them */
-    struct dev_boot_config extra; /**< issue, identify, data, server_ca, server_cert */
+    struct dev_boot_config extra; /**< all but what server_open() sets */
     struct cx_security_config server_security;
     const char *cert_pem, *key_pem; /**< of the device; NULL: PSK */
     struct cx_anchor server_root;
@@ -98,6 +98,8 @@ static inline void server_open(uint32_t burst)
                                            .shard_loops = loops,
                                            .server_uri = SERVER_URI,
                                            .burst = burst,
+                                           .refill_ms = rig.extra.refill_ms,
+                                           .session_ms = rig.extra.session_ms,
                                            .issue = rig.extra.issue,
                                            .identify = rig.extra.identify,
                                            .data = rig.extra.data,

@@ -597,6 +597,40 @@ START_TEST(one_device_may_not_ask_all_the_time)
 }
 END_TEST
 
+START_TEST(the_rate_recovers)
+{
+    memset(&rig, 0, sizeof rig);
+    rig.extra.refill_ms = 200;
+    setup_with(1);
+    boot("");
+    ck_assert_uint_eq(ask(""), CX_UNAVAILABLE);
+    uint64_t end = dr_mono_ms() + 400;
+    UNTIL(dr_mono_ms() > end);
+    boot("");
+    ck_assert(rig.c.finished);
+    teardown();
+}
+END_TEST
+
+/* spec: LWM2M-1.2-CORE#6.1.7.7: devices wait 247 s for Finish */
+START_TEST(a_session_has_a_time_limit)
+{
+    memset(&rig, 0, sizeof rig);
+    rig.extra.session_ms = 300;
+    setup_with(1000);
+    rig.c.silent_after = 1;
+    ck_assert_uint_eq(ask(""), CX_CHANGED);
+    UNTIL(rig.c.n_seen > 1);
+    ck_assert_uint_eq(sessions(), 1);
+    UNTIL(sessions() == 0);
+    ck_assert(!keys().found[DB_PSK_OFFERED]);
+    rig.c.silent_after = 0;
+    boot("");
+    ck_assert(rig.c.finished);
+    teardown();
+}
+END_TEST
+
 START_TEST(sessions_are_capped)
 {
     setup();
@@ -742,6 +776,8 @@ int main(void)
     add_loop(s, "taken back", credentials_that_were_taken_back, 3);
     add_loop(s, "delivered", a_delivered_key_is_no_key_here, 1);
     add_loop(s, "rate", one_device_may_not_ask_all_the_time, 1);
+    add_loop(s, "refill", the_rate_recovers, 1);
+    add_loop(s, "time", a_session_has_a_time_limit, 1);
     add_loop(s, "cap", sessions_are_capped, 1);
     add_loop(s, "cut", a_session_may_end_anywhere, 5);
     add_loop(s, "anew", a_new_request_ends_the_old_session, 1);
