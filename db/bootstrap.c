@@ -243,22 +243,6 @@ static dr_err_t device_find(struct db_writer *w, int64_t account, const char *en
     return conn_end(&q);
 }
 
-static dr_err_t append(struct db_writer *w, int64_t id, int64_t account, int64_t device,
-                       const char *type, const char *description, const char *changes)
-{
-    const struct db_event ev = {
-        .id = id,
-        .account = account,
-        .device = device,
-        .event_type = type,
-        .event_type_description = "INFO",
-        .description = description,
-        .state_change = true,
-        .changes = changes,
-    };
-    return db_event_append(w, &ev);
-}
-
 static dr_err_t state_set(struct db_writer *w, int64_t account, int64_t device,
                           enum db_device_state from, enum db_device_state to, int64_t at_ms)
 {
@@ -298,18 +282,20 @@ dr_err_t db_boot_begin(struct db_writer *w, const struct db_boot_begin *in, int6
         f.device = in->new_device;
         err = db_device_insert(w, &row, NULL);
         if (err == DR_OK) {
-            err = append(w, in->event_ids[0], in->account, f.device, "update.device.device-created",
-                         "device created", "{}");
+            err = device_event(w, in->event_ids[0], in->account, f.device,
+                               "update.device.device-created", "device created", "{}");
         }
         if (err == DR_OK) {
-            err = append(w, in->event_ids[1], in->account, f.device, "update.device.device-updated",
-                         "bootstrap began", "{\"state\":\"cloud_enrolling\"}");
+            err = device_event(w, in->event_ids[1], in->account, f.device,
+                               "update.device.device-updated", "bootstrap began",
+                               "{\"state\":\"cloud_enrolling\"}");
         }
     } else if (err == DR_OK && f.state == DB_DEVICE_UNENROLLED) {
         err = state_set(w, in->account, f.device, f.state, DB_DEVICE_CLOUD_ENROLLING, in->at_ms);
         if (err == DR_OK) {
-            err = append(w, in->event_ids[1], in->account, f.device, "update.device.device-updated",
-                         "bootstrap began", "{\"state\":\"cloud_enrolling\"}");
+            err = device_event(w, in->event_ids[1], in->account, f.device,
+                               "update.device.device-updated", "bootstrap began",
+                               "{\"state\":\"cloud_enrolling\"}");
         }
     }
     if (err == DR_OK) {

@@ -164,6 +164,22 @@ static void put_field(struct conn_q *q, const struct db_device *row, enum db_dev
 #define COMMA_NAME(symbol, type, member, kind) ", " #member
 #define COMMA_MARK(symbol, type, member, kind) ", ?"
 
+dr_err_t device_event(struct db_writer *w, int64_t id, int64_t account, int64_t device,
+                      const char *type, const char *description, const char *changes)
+{
+    struct db_event ev = {
+        .id = id,
+        .account = account,
+        .device = device,
+        .event_type = type,
+        .event_type_description = "INFO",
+        .description = description,
+        .state_change = true,
+        .changes = changes,
+    };
+    return db_event_append(w, &ev);
+}
+
 dr_err_t db_device_insert(struct db_writer *w, const struct db_device *row,
                           const struct db_event *event)
 {

@@ -19,3 +19,6 @@ DR_CHECK dr_err_t device_count_state(struct db_writer *w, int64_t account,
 /** The value of a text facet changed; either may be "". */
 DR_CHECK dr_err_t device_count_moved(struct db_writer *w, int64_t account, enum db_facet facet,
                                      const char *from, const char *to);
+/** Note a change of state in the event log. */
+DR_CHECK dr_err_t device_event(struct db_writer *w, int64_t id, int64_t account, int64_t device,
+                               const char *type, const char *description, const char *changes);

@@ -56,22 +56,6 @@ static dr_err_t find(struct db_writer *w, const struct db_register_in *in, struc
     return conn_end(&q);
 }
 
-static dr_err_t append(struct db_writer *w, int64_t id, int64_t account, int64_t device,
-                       const char *type, const char *description, const char *changes)
-{
-    struct db_event ev = {
-        .id = id,
-        .account = account,
-        .device = device,
-        .event_type = type,
-        .event_type_description = "INFO",
-        .description = description,
-        .state_change = true,
-        .changes = changes,
-    };
-    return db_event_append(w, &ev);
-}
-
 static dr_err_t make_device(struct db_writer *w, const struct db_register_in *in, struct found *f)
 {
     const char *type = in->endpoint_type != NULL ? in->endpoint_type : "";
@@ -97,8 +81,8 @@ static dr_err_t make_device(struct db_writer *w, const struct db_register_in *in
         err = device_count_moved(w, in->account, DB_FACET_ENDPOINT_TYPE, "", type);
     }
     if (err == DR_OK) {
-        err = append(w, in->event_ids[0], in->account, in->new_device,
-                     "update.device.device-created", "device created", "{}");
+        err = device_event(w, in->event_ids[0], in->account, in->new_device,
+                           "update.device.device-created", "device created", "{}");
     }
     f->device = in->new_device;
     return err;
@@ -195,8 +179,9 @@ dr_err_t db_register(struct db_writer *w, const struct db_register_in *in,
         err = set_cold(w, in, &f);
     }
     if (err == DR_OK && (created || f.state != DB_DEVICE_REGISTERED)) {
-        err = append(w, in->event_ids[1], in->account, f.device, "update.device.device-updated",
-                     "device registered", "{\"state\":\"registered\"}");
+        err =
+            device_event(w, in->event_ids[1], in->account, f.device, "update.device.device-updated",
+                         "device registered", "{\"state\":\"registered\"}");
     }
     if (err == DR_OK && in->credential != 0) {
         err = db_psk_used(w, in->credential);
@@ -327,8 +312,8 @@ dr_err_t db_deregister(struct db_writer *w, int64_t device, int64_t generation, 
         err = end_cold(w, device, at_ms, &account);
     }
     if (err == DR_OK) {
-        err = append(w, event_id, account, device, "update.device.device-updated", texts[why],
-                     "{\"state\":\"deregistered\"}");
+        err = device_event(w, event_id, account, device, "update.device.device-updated", texts[why],
+                           "{\"state\":\"deregistered\"}");
     }
     return err;
 }

@@ -230,6 +230,8 @@ void boot_state_set(struct boot_session *s, enum boot_state state);
 bool boot_back(struct boot_session *s);
 /** End: answer with @p code if nothing was yet (0 = no answer), and free. */
 void boot_fail(struct boot_session *s, uint8_t code, const char *why);
+/** boot_fail() for what the store has refused. */
+void boot_fail_store(struct boot_session *s, dr_err_t err);
 void boot_end(struct boot_session *s);
 
 /** Of struct loop_call in the shard: ends all sessions. */

@@ -138,6 +138,11 @@ void boot_fail(struct boot_session *s, uint8_t code, const char *why)
     boot_end(s);
 }
 
+void boot_fail_store(struct boot_session *s, dr_err_t err)
+{
+    boot_fail(s, err == DR_ERR_DENIED ? CX_FORBIDDEN : CX_UNAVAILABLE, dr_err_str(err));
+}
+
 static void session_late(struct dr_timer *t, uint64_t now_ms)
 {
     struct boot_session *s = DR_CONTAINER_OF(t, struct boot_session, timer);
@@ -429,7 +434,7 @@ static void begin_done(struct db_job *job, dr_err_t err)
         return;
     }
     if (err != DR_OK) {
-        boot_fail(s, err == DR_ERR_DENIED ? CX_FORBIDDEN : CX_UNAVAILABLE, dr_err_str(err));
+        boot_fail_store(s, err);
         return;
     }
     keys_make(s);

@@ -427,7 +427,7 @@ static void offer_done(struct db_job *job, dr_err_t err)
         return;
     }
     if (err != DR_OK) {
-        boot_fail(s, err == DR_ERR_DENIED ? CX_FORBIDDEN : CX_UNAVAILABLE, dr_err_str(err));
+        boot_fail_store(s, err);
         return;
     }
     store_done(s);
