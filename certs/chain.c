@@ -31,7 +31,7 @@ struct cert_anchors {
     struct entry *entries; /* by subject_hash */
     size_t n;
     struct entry **by_tag;
-    uint8_t (*revoked)[CERT_SHA256_LEN]; /* sorted */
+    struct cert_revoked *revoked; /* sorted */
     size_t n_revoked;
 };
 
@@ -53,7 +53,7 @@ static int by_tag(const void *a, const void *b)
 
 static int by_fingerprint(const void *a, const void *b)
 {
-    return memcmp(a, b, CERT_SHA256_LEN);
+    return memcmp(a, b, sizeof(struct cert_revoked)); /* no padding inside */
 }
 
 static struct cert_anchors *anchors_free(struct cert_anchors *a)
@@ -112,8 +112,9 @@ static dr_err_t entries_read(struct cert_anchors *a, const struct cert_anchor *a
     return DR_OK;
 }
 
-dr_err_t cert_anchors_new(const struct cert_anchor *anchors, size_t n, const uint8_t *revoked,
-                          size_t n_revoked, struct cert_anchors **ret, struct dr_errinfo *reterr)
+dr_err_t cert_anchors_new(const struct cert_anchor *anchors, size_t n,
+                          const struct cert_revoked *revoked, size_t n_revoked,
+                          struct cert_anchors **ret, struct dr_errinfo *reterr)
 {
     dr_assert(ret != NULL && (n == 0 || anchors != NULL) && (n_revoked == 0 || revoked != NULL));
     if (n > CERT_ANCHORS_MAX || n_revoked > CERT_REVOKED_MAX) {
@@ -127,7 +128,7 @@ dr_err_t cert_anchors_new(const struct cert_anchor *anchors, size_t n, const uin
     atomic_init(&a->refs, 1);
     a->entries = calloc(n + 1, sizeof *a->entries);
     a->by_tag = calloc(n + 1, sizeof(struct entry *));
-    a->revoked = calloc(n_revoked + 1, CERT_SHA256_LEN);
+    a->revoked = calloc(n_revoked + 1, sizeof *a->revoked);
     dr_err_t err =
         a->entries == NULL || a->by_tag == NULL || a->revoked == NULL ? DR_ERR_NOMEM : DR_OK;
     if (err == DR_OK) {
@@ -137,9 +138,9 @@ dr_err_t cert_anchors_new(const struct cert_anchor *anchors, size_t n, const uin
         err = stores_fill(a);
     }
     if (err == DR_OK && n_revoked > 0) {
-        memcpy(a->revoked, revoked, n_revoked * CERT_SHA256_LEN);
+        memcpy(a->revoked, revoked, n_revoked * sizeof *revoked);
         a->n_revoked = n_revoked;
-        qsort(a->revoked, n_revoked, CERT_SHA256_LEN, by_fingerprint);
+        qsort(a->revoked, n_revoked, sizeof *a->revoked, by_fingerprint);
     }
     ERR_clear_error();
     if (err != DR_OK) {
@@ -187,12 +188,14 @@ bool cert_anchors_find(const struct cert_anchors *a, unsigned service, uint64_t 
     return true;
 }
 
-bool cert_anchors_is_revoked(const struct cert_anchors *a,
+bool cert_anchors_is_revoked(const struct cert_anchors *a, int64_t account,
                              const uint8_t fingerprint[CERT_SHA256_LEN])
 {
     dr_assert(a != NULL && fingerprint != NULL);
+    struct cert_revoked key = {.account = account};
+    memcpy(key.fingerprint, fingerprint, sizeof key.fingerprint);
     return a->n_revoked != 0 &&
-           bsearch(fingerprint, a->revoked, a->n_revoked, CERT_SHA256_LEN, by_fingerprint) != NULL;
+           bsearch(&key, a->revoked, a->n_revoked, sizeof key, by_fingerprint) != NULL;
 }
 
 /* First entry with that hash, or a->n. */
@@ -259,13 +262,13 @@ static bool is_claimed_twice(const struct cert_anchors *a, const struct entry *t
     return false;
 }
 
-static bool any_revoked(const struct cert_anchors *a, STACK_OF(X509) * chain)
+static bool any_revoked(const struct cert_anchors *a, int64_t account, STACK_OF(X509) * chain)
 {
     uint8_t fp[CERT_SHA256_LEN];
 
     for (int i = 0; a->n_revoked != 0 && i < sk_X509_num(chain); i++) {
         if (X509_digest(sk_X509_value(chain, i), EVP_sha256(), fp, NULL) != 1 ||
-            cert_anchors_is_revoked(a, fp)) {
+            cert_anchors_is_revoked(a, account, fp)) {
             return true;
         }
     }
@@ -290,7 +293,7 @@ static dr_err_t verify(const struct cert_anchors *a, X509_STORE *store, STACK_OF
         err = DR_OK;
         if (top == NULL || !certs_is_p256(X509_get0_pubkey(leaf))) {
             err = DR_ERR_CRYPTO;
-        } else if (any_revoked(a, chain) || is_claimed_twice(a, top, sent)) {
+        } else if (any_revoked(a, top->anchor.account, chain) || is_claimed_twice(a, top, sent)) {
             err = DR_ERR_DENIED;
         } else {
             *ret_tag = top->anchor.tag;

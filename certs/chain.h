@@ -19,7 +19,7 @@
 #define CERT_ANCHORS_MAX 20000
 /** Certificates between the leaf and its anchor. */
 #define CERT_DEPTH_MAX   4
-/** Revoked certificates kept in memory (32 bytes each). */
+/** Revoked certificates kept in memory (40 bytes each). */
 #define CERT_REVOKED_MAX 1000000
 
 struct cert_anchors;
@@ -34,13 +34,19 @@ struct cert_anchor {
 #define CERT_SERVICE_LWM2M     1U
 #define CERT_SERVICE_BOOTSTRAP 2U
 
+/** A certificate that an account does not want any more; it says nothing for other accounts. */
+struct cert_revoked {
+    int64_t account;
+    uint8_t fingerprint[CERT_SHA256_LEN];
+};
+
 /**
- * @param revoked  n_revoked fingerprints of CERT_SHA256_LEN bytes, in any order
+ * @param revoked  n_revoked of them, in any order; copied
  * @retval DR_ERR_PROTO   an anchor is no certificate; @p reterr says which
  * @retval DR_ERR_LIMIT, DR_ERR_NOMEM
  */
 DR_CHECK dr_err_t cert_anchors_new(const struct cert_anchor *anchors, size_t n,
-                                   const uint8_t *revoked, size_t n_revoked,
+                                   const struct cert_revoked *revoked, size_t n_revoked,
                                    struct cert_anchors **ret, struct dr_errinfo *reterr);
 struct cert_anchors *cert_anchors_ref(struct cert_anchors *a);
 /** NULL is fine. Returns NULL. */
@@ -52,7 +58,8 @@ struct cert_anchors *cert_anchors_unref(struct cert_anchors *a);
  * @param wall_ms   unix time at which all must be valid
  * @param ret_tag   the anchor; the leaf itself may be one
  * @retval DR_ERR_CRYPTO  signature, validity, usage, an unknown issuer
- * @retval DR_ERR_DENIED  a certificate of the chain is revoked, or two accounts claim it
+ * @retval DR_ERR_DENIED  the anchor's account has revoked one of the chain (with account 0 the
+ *                        caller looks), or two accounts claim it
  * @retval DR_ERR_PROTO   not certificates, or too many
  */
 DR_CHECK dr_err_t cert_chain_verify(const struct cert_anchors *a, unsigned service,
@@ -61,5 +68,5 @@ DR_CHECK dr_err_t cert_chain_verify(const struct cert_anchors *a, unsigned servi
 /** What stands behind a tag; der is empty. False: not (or no longer) trusted for @p service. */
 bool cert_anchors_find(const struct cert_anchors *a, unsigned service, uint64_t tag,
                        struct cert_anchor *ret);
-bool cert_anchors_is_revoked(const struct cert_anchors *a,
+bool cert_anchors_is_revoked(const struct cert_anchors *a, int64_t account,
                              const uint8_t fingerprint[CERT_SHA256_LEN]);

@@ -170,7 +170,7 @@ void dev_trust_engine(struct dev_trust *t, unsigned shard, struct loop *loop,
 struct reading {
     struct cert_anchor *anchors; /* owned, with the bytes of each */
     size_t n, cap;
-    uint8_t *revoked;
+    struct cert_revoked *revoked; /* owned */
     size_t n_revoked, cap_revoked;
 };
 
@@ -218,14 +218,16 @@ static dr_err_t revoked_row(void *data, const struct db_device_cert *row)
     }
     if (rd->n_revoked == rd->cap_revoked) {
         size_t cap = rd->cap_revoked == 0 ? 64 : 2 * rd->cap_revoked;
-        uint8_t *more = realloc(rd->revoked, cap * CERT_SHA256_LEN);
+        struct cert_revoked *more = realloc(rd->revoked, cap * sizeof *more);
         if (more == NULL) {
             return DR_ERR_NOMEM;
         }
         rd->revoked = more;
         rd->cap_revoked = cap;
     }
-    memcpy(rd->revoked + rd->n_revoked++ * CERT_SHA256_LEN, row->fingerprint.p, CERT_SHA256_LEN);
+    struct cert_revoked *out = &rd->revoked[rd->n_revoked++];
+    out->account = row->account;
+    memcpy(out->fingerprint, row->fingerprint.p, CERT_SHA256_LEN);
     return DR_OK;
 }
 
@@ -288,19 +290,21 @@ dr_err_t dev_trust_identify(struct dev_trust *t, unsigned service, uint64_t tag,
     int64_t ou = 0;
     dr_err_t err = cert_info_read(dr_bytes_of(leaf_der, len), &id.info);
 
-    if (err == DR_OK && (!cert_anchors_find(set, service, tag, &anchor) ||
-                         cert_anchors_is_revoked(set, id.info.fingerprint))) {
+    if (err == DR_OK && !cert_anchors_find(set, service, tag, &anchor)) {
         err = DR_ERR_DENIED;
+    }
+    bool ours = tag == CERT_TAG_DEVICE_ISSUER;
+    bool has_ou = err == DR_OK && dr_id_parse(id.info.ou, strlen(id.info.ou), &ou) == DR_OK;
+    if (err == DR_OK) {
+        id.account = ours ? ou : anchor.account;
+        if ((ours && !has_ou) || (has_ou && ou != id.account) ||
+            cert_anchors_is_revoked(set, id.account, id.info.fingerprint)) {
+            err = DR_ERR_DENIED;
+        }
     }
     cert_anchors_unref(set);
     if (err != DR_OK) {
         return err;
-    }
-    bool has_ou = dr_id_parse(id.info.ou, strlen(id.info.ou), &ou) == DR_OK;
-    bool ours = tag == CERT_TAG_DEVICE_ISSUER;
-    id.account = ours ? ou : anchor.account;
-    if ((ours && !has_ou) || (has_ou && ou != id.account)) {
-        return DR_ERR_DENIED;
     }
     if (ours && dr_id_parse(id.info.l, strlen(id.info.l), &id.device) != DR_OK) {
         return DR_ERR_DENIED;

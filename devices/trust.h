@@ -9,7 +9,7 @@
  *
  * Layer: devices.  Threads: dev_trust_new, _reload_start, _free on control; dev_trust_read on a
  * reading thread; dev_trust_engine on the engine's loop; the rest from any thread.
- * Memory: some 2 KiB an anchor, 32 bytes a revoked certificate.  Limits: CERT_ANCHORS_MAX,
+ * Memory: some 2 KiB an anchor, 40 bytes a revoked certificate.  Limits: CERT_ANCHORS_MAX,
  * CERT_REVOKED_MAX, DEV_TRUST_FILE_MAX.
  * Security: an anchor belongs to one account, and its devices to that one; of a certificate that we
  * have signed, the account is its OU. A name that contradicts is refused.  Spec: RFC7925#4.4.

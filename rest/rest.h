@@ -20,6 +20,8 @@ struct db;
 struct dev_core;
 struct camp_engine;
 struct camp_images;
+struct cert_install;
+struct dev_trust;
 struct rest;
 
 struct rest_config {
@@ -28,6 +30,16 @@ struct rest_config {
     struct dev_core *devices;
     struct camp_images *images;    /**< NULL: no uploads, no downloads */
     struct camp_engine *campaigns; /**< NULL: /v3/update-campaigns answers 503 */
+    /* certificates; NULL: those services answer 503 */
+    struct cert_install *install; /**< changed by renewals of our own certificates only */
+    struct dev_trust *trust;
+    /** New keys for our servers, used from now on. On control. NULL: not to be had. */
+    dr_err_t (*renew)(void *data);
+    void *renew_data;
+    const char *bootstrap_uri; /**< "coaps://host:port"; borrowed for ever, like the next */
+    const char *lwm2m_uri;
+    const uint8_t *server_ca; /**< DER: what devices check the LwM2M server against */
+    size_t server_ca_len;
     const char *data_dir; /**< where a backup is put before it is sent; borrowed for ever */
     const char *version;  /**< of the program; borrowed for ever */
     /** Is the server ready for traffic (GET /readyz)? NULL: once rest_new() has returned. */

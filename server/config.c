@@ -41,6 +41,9 @@ static const struct key keys[] = {
      "`device-host` "
      "and the port of `coaps`; without that the address of `coaps`, or 127.0.0.1 where that is any "
      "address."},
+    {"public-bootstrap", KIND_TEXT, AT(public_bootstrap), "", 0, 0, "", false,
+     "host:port under which devices reach `bootstrap`, as developer certificates and server "
+     "credentials tell them. Without it as for `public-coaps`."},
     {"http", KIND_ADDR, AT(http), "127.0.0.1:8080", 0, 0, "", false, "REST API."},
     {"http-cert", KIND_FILE, AT(http_cert), "", 0, 0, "", false,
      "PEM chain, leaf first; with it `http` is https."},
@@ -396,6 +399,16 @@ static bool is_public(const char *text)
     return true;
 }
 
+static bool public_check(const char *key, const char *text, struct dr_errinfo *reterr)
+{
+    if (text[0] == '\0' || is_public(text)) {
+        return true;
+    }
+    dr_errinfo_set(reterr, key, 0,
+                   "'%s' is not host:port (as lwm2m.example.com:5684, [2001:db8::1]:5684)", text);
+    return false;
+}
+
 dr_err_t srv_config_check(const struct srv_config *c, struct dr_errinfo *reterr)
 {
     dr_assert(c != NULL);
@@ -411,14 +424,8 @@ dr_err_t srv_config_check(const struct srv_config *c, struct dr_errinfo *reterr)
         dr_errinfo_set(reterr, "coaps-cert", 0, "coaps-cert and coaps-key go together");
         return DR_ERR_INVAL;
     }
-    if (c->coaps_ca[0] != '\0' && c->coaps_cert[0] == '\0') {
-        dr_errinfo_set(reterr, "coaps-ca", 0, "needs coaps-cert and coaps-key");
-        return DR_ERR_INVAL;
-    }
-    if (c->public_coaps[0] != '\0' && !is_public(c->public_coaps)) {
-        dr_errinfo_set(reterr, "public-coaps", 0,
-                       "'%s' is not host:port (as lwm2m.example.com:5684, [2001:db8::1]:5684)",
-                       c->public_coaps);
+    if (!public_check("public-coaps", c->public_coaps, reterr) ||
+        !public_check("public-bootstrap", c->public_bootstrap, reterr)) {
         return DR_ERR_INVAL;
     }
     if (c->coap.off && c->coaps.off) {

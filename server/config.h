@@ -33,7 +33,7 @@ struct srv_config {
     char http_cert[SRV_CONFIG_VALUE_MAX + 1], http_key[SRV_CONFIG_VALUE_MAX + 1];
     char coaps_cert[SRV_CONFIG_VALUE_MAX + 1], coaps_key[SRV_CONFIG_VALUE_MAX + 1];
     char coaps_ca[SRV_CONFIG_VALUE_MAX + 1];
-    char public_coaps[SRV_CONFIG_VALUE_MAX + 1];
+    char public_coaps[SRV_CONFIG_VALUE_MAX + 1], public_bootstrap[SRV_CONFIG_VALUE_MAX + 1];
     char objects[SRV_CONFIG_VALUE_MAX + 1];
     char log_level[SRV_CONFIG_VALUE_MAX + 1];
     char trace[SRV_CONFIG_VALUE_MAX + 1];

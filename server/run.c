@@ -67,7 +67,9 @@ struct shard {
     struct cx_engine *boot_engine;
     struct port coap, coaps, boot;
     dr_err_t err;
-    struct loop_call call; /* control asks the shard to start or close its engine */
+    struct loop_call call;       /* control asks the shard to start or close its engine */
+    struct loop_call renew_call; /* … to show other certificates */
+    struct cx_security *renewed, *boot_renewed; /* owned while that runs */
 };
 
 struct srv {
@@ -101,6 +103,8 @@ struct srv {
     char coap[ADDRESS_MAX], coaps[ADDRESS_MAX], bootstrap[ADDRESS_MAX], run_dir[DR_PATH_MAX];
     struct loop_signal on_term, on_int, on_hup;
     bool started, stopping, stop_wanted;
+    char lwm2m_uri[CAMP_BASE_MAX + 1], bootstrap_uri[CAMP_BASE_MAX + 1];
+    unsigned renewing; /* shards that have not answered yet */
 };
 
 static int exit_of(dr_err_t err)
@@ -262,7 +266,7 @@ static dr_err_t find_server_ca(struct srv *s, const char *chain, size_t len)
     return err;
 }
 
-static dr_err_t make_security(struct srv *s)
+static dr_err_t security_new(struct srv *s, struct cx_security **ret)
 {
     char *cert = NULL, *key = NULL;
     char own_cert[CERT_PEM_MAX], own_key[CERT_KEY_PEM_MAX];
@@ -286,7 +290,7 @@ static dr_err_t make_security(struct srv *s)
         bool own = cert == NULL && key == NULL;
         config.cert_pem = own ? own_cert : cert;
         config.key_pem = own ? own_key : key;
-        err = cx_security_new(&config, &s->security, s->reterr);
+        err = cx_security_new(&config, ret, s->reterr);
     }
     dr_wipe(&config, sizeof config);
     dr_wipe(own_key, sizeof own_key);
@@ -430,21 +434,33 @@ static bool boots(const struct srv_config *c)
     return !c->bootstrap.off && (!c->coaps.off || c->public_coaps[0] != '\0');
 }
 
-/* "coaps://host:port" that devices get. */
-static void public_uri(const struct srv *s, char out[CAMP_BASE_MAX + 1])
+/* "coaps://host:port" that devices get: @p public if configured, else what was bound. */
+static bool public_uri(const struct srv *s, const char *public, const struct srv_addr *a,
+                       const char *bound, char out[CAMP_BASE_MAX + 1])
 {
-    const char *port = strrchr(s->coaps, ':');
+    const char *port = strrchr(bound, ':');
 
-    if (s->config->public_coaps[0] != '\0') {
-        (void)snprintf(out, CAMP_BASE_MAX + 1, "coaps://%s", s->config->public_coaps);
-        return;
+    if (public[0] != '\0') {
+        (void)snprintf(out, CAMP_BASE_MAX + 1, "coaps://%s", public);
+        return true;
     }
-    base_make(s, "coaps", &s->config->coaps, s->coaps, out);
-    if (out[0] == '\0') {
+    base_make(s, "coaps", a, bound, out);
+    if (out[0] != '\0') {
+        return true;
+    }
+    (void)snprintf(out, CAMP_BASE_MAX + 1, "coaps://127.0.0.1%s", port == NULL ? "" : port);
+    return false;
+}
+
+static void make_uris(struct srv *s)
+{
+    const struct srv_config *c = s->config;
+
+    if (!public_uri(s, c->public_coaps, &c->coaps, s->coaps, s->lwm2m_uri) && boots(c)) {
         dr_log(DR_LOG_WARNING, "server",
                "neither public-coaps nor device-host is set: bootstrap sends devices to 127.0.0.1");
-        (void)snprintf(out, CAMP_BASE_MAX + 1, "coaps://127.0.0.1%s", port == NULL ? "" : port);
     }
+    (void)public_uri(s, c->public_bootstrap, &c->bootstrap, s->bootstrap, s->bootstrap_uri);
 }
 
 /* On the pool. */
@@ -497,10 +513,8 @@ static dr_err_t boot_identify(void *data, uint64_t anchor_tag, const uint8_t *le
     return err;
 }
 
-static dr_err_t make_boot(struct srv *s)
+static dr_err_t boot_security_new(const struct srv *s, struct cx_security **ret)
 {
-    struct loop *loops[SHARDS_MAX];
-    char uri[CAMP_BASE_MAX + 1];
     char cert[CERT_PEM_MAX], key[CERT_KEY_PEM_MAX];
     const struct cx_security_config security = {
         .cert_pem = cert,
@@ -508,15 +522,20 @@ static dr_err_t make_boot(struct srv *s)
         .trust = dev_trust_cx(s->trust, CERT_SERVICE_BOOTSTRAP),
     };
     dr_err_t err = srv_keys_pem(&s->keys, CERT_SERVER_BOOTSTRAP, cert, key);
-    if (err == DR_OK) {
-        err = cx_security_new(&security, &s->boot_security, s->reterr);
-    }
+
+    err = err == DR_OK ? cx_security_new(&security, ret, s->reterr) : err;
     dr_wipe(key, sizeof key);
+    return err;
+}
+
+static dr_err_t make_boot(struct srv *s)
+{
+    struct loop *loops[SHARDS_MAX];
+    dr_err_t err = boot_security_new(s, &s->boot_security);
 
     for (unsigned i = 0; i < s->n_shards; i++) {
         loops[i] = s->shards[i].loop;
     }
-    public_uri(s, uri);
     bool own = s->config->coaps_cert[0] == '\0'; /* else its devices trust the end of that chain */
     const struct dev_boot_config config = {
         .control = s->control,
@@ -525,7 +544,7 @@ static dr_err_t make_boot(struct srv *s)
         .models = s->models,
         .shards = s->n_shards,
         .shard_loops = loops,
-        .server_uri = uri,
+        .server_uri = s->lwm2m_uri,
         .server_ca = dr_bytes_of(s->server_ca, s->server_ca_len),
         .server_cert = own ? cert_install_server_der(s->keys.install, CERT_SERVER_LWM2M)
                            : (struct dr_bytes){0},
@@ -702,6 +721,66 @@ static void say_ready(struct srv *s)
     }
 }
 
+/* ---- new certificates for our servers ---- */
+
+static void renew_shard(struct loop_call *call)
+{
+    struct shard *sh = DR_CONTAINER_OF(call, struct shard, renew_call);
+
+    if (sh->engine != NULL) {
+        cx_engine_reload(sh->engine, sh->renewed);
+    }
+    if (sh->boot_engine != NULL) {
+        cx_engine_reload(sh->boot_engine, sh->boot_renewed);
+    }
+    loop_call_done(call, DR_OK);
+}
+
+static void renewed(struct loop_call *call, dr_err_t err)
+{
+    struct shard *sh = DR_CONTAINER_OF(call, struct shard, renew_call);
+
+    (void)err;
+    sh->renewed = cx_security_unref(sh->renewed);
+    sh->boot_renewed = cx_security_unref(sh->boot_renewed);
+    sh->srv->renewing--;
+}
+
+/* On control. Associations that live stay as they are. */
+static dr_err_t renew(void *data)
+{
+    struct srv *s = data;
+    struct cx_security *fresh = NULL, *boot_fresh = NULL;
+    dr_err_t err = s->renewing != 0 || s->stopping ? DR_ERR_BUSY : DR_OK;
+
+    for (int i = 0; i < CERT_N_SERVERS && err == DR_OK; i++) {
+        err = cert_install_renew(s->keys.install, (enum cert_server)i, s->reterr);
+    }
+    if (err == DR_OK) {
+        err = security_new(s, &fresh);
+    }
+    if (err == DR_OK) {
+        err = boot_security_new(s, &boot_fresh);
+    }
+    if (err != DR_OK) {
+        (void)cx_security_unref(fresh);
+        return err;
+    }
+    s->renewing = s->n_shards;
+    for (unsigned i = 0; i < s->n_shards; i++) {
+        struct shard *sh = &s->shards[i];
+        sh->renewed = cx_security_ref(fresh);
+        sh->boot_renewed = cx_security_ref(boot_fresh);
+        loop_call_start(sh->loop, &sh->renew_call, renew_shard, renewed);
+    }
+    (void)cx_security_unref(s->security);
+    (void)cx_security_unref(s->boot_security);
+    s->security = fresh;
+    s->boot_security = boot_fresh;
+    dr_log(DR_LOG_INFO, "server", "server certificates renewed");
+    return DR_OK;
+}
+
 /* Before the devices start: what they tell again has somewhere to go. */
 static dr_err_t make_rest(struct srv *s)
 {
@@ -712,6 +791,14 @@ static dr_err_t make_rest(struct srv *s)
         .campaigns = s->campaigns,
         .data_dir = s->config->data,
         .images = s->images,
+        .install = s->keys.install,
+        .trust = s->trust,
+        .renew = renew,
+        .renew_data = s,
+        .bootstrap_uri = s->bootstrap_uri,
+        .lwm2m_uri = s->lwm2m_uri,
+        .server_ca = s->server_ca,
+        .server_ca_len = s->server_ca_len,
         .version = PACKAGE_VERSION,
     };
     return rest_new(&config, &s->rest);
@@ -948,7 +1035,7 @@ static dr_err_t prepare(struct srv *s)
         err = make_trust(s);
     }
     if (err == DR_OK) {
-        err = make_security(s);
+        err = security_new(s, &s->security);
     }
     if (err == DR_OK) {
         err = open_sockets(s, "coaps", &s->config->coaps, offsetof(struct shard, coaps), s->coaps);
@@ -962,6 +1049,9 @@ static dr_err_t prepare(struct srv *s)
     }
     if (err == DR_OK) {
         err = make_devices(s);
+    }
+    if (err == DR_OK) {
+        make_uris(s);
     }
     if (err == DR_OK && boots(s->config)) {
         err = make_boot(s);

@@ -200,7 +200,7 @@ START_TEST(revoked_certificates_are_refused)
     const struct cert_anchor list[] = {
         {.der = der_of(&root_a), .tag = 11, .account = 1, .services = LWM2M}};
     struct cert_info leaf, inter;
-    uint8_t revoked[2 * CERT_SHA256_LEN];
+    struct cert_revoked revoked[3] = {{.account = 1}, {.account = 1}, {.account = 2}};
     struct cert_anchors *a = NULL;
     const struct dr_bytes one[] = {der_of(&leaf_root)};
     const struct dr_bytes two[] = {der_of(&leaf_inter), der_of(&inter_a)};
@@ -208,10 +208,17 @@ START_TEST(revoked_certificates_are_refused)
 
     ck_assert_int_eq(cert_info_read(der_of(&leaf_root), &leaf), DR_OK);
     ck_assert_int_eq(cert_info_read(der_of(&inter_a), &inter), DR_OK);
-    memcpy(revoked, leaf.fingerprint, CERT_SHA256_LEN);
-    memcpy(revoked + CERT_SHA256_LEN, inter.fingerprint, CERT_SHA256_LEN);
+    memcpy(revoked[0].fingerprint, leaf.fingerprint, CERT_SHA256_LEN);
+    memcpy(revoked[1].fingerprint, inter.fingerprint, CERT_SHA256_LEN);
+    memcpy(revoked[2].fingerprint, leaf.fingerprint, CERT_SHA256_LEN);
+    /* what another account has revoked is of no account here */
+    ck_assert_int_eq(cert_anchors_new(list, 1, &revoked[2], 1, &a, NULL), DR_OK);
+    ck_assert_int_eq(cert_chain_verify(a, LWM2M, one, 1, NOW_MS, &tag), DR_OK);
+    cert_anchors_unref(a);
+    tag = 7;
     ck_assert_int_eq(cert_anchors_new(list, 1, revoked, 2, &a, NULL), DR_OK);
-    ck_assert(cert_anchors_is_revoked(a, leaf.fingerprint));
+    ck_assert(cert_anchors_is_revoked(a, 1, leaf.fingerprint));
+    ck_assert(!cert_anchors_is_revoked(a, 2, leaf.fingerprint));
     ck_assert_int_eq(cert_chain_verify(a, LWM2M, one, 1, NOW_MS, &tag), DR_ERR_DENIED);
     ck_assert_int_eq(cert_chain_verify(a, LWM2M, two, 2, NOW_MS, &tag), DR_ERR_DENIED);
     ck_assert_uint_eq(tag, 7);
