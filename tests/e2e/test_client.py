@@ -277,8 +277,7 @@ def test_connects_with_certificates_and_over_streams(make_server, tmp_path):
     host, port = server.address("coaps")
     good = authority.credentials("mcu", "mcu-x", f"coaps://{host}:{port}")
     rest = server.rest()
-    for uri, framing in ((f"coaps://{host}:{port}", "rfc8323"), (f"coaps+tcp://{host}:{port}", "rfc8323"),
-                         (f"coaps://{host}:{port}", "pelion")):
+    for uri, framing in ((f"coaps://{host}:{port}", "rfc8323"),):
         client = Client(tmp_path / "dev", "--server", uri, "--credentials", good, "--framing", framing)
         try:
             device = client.registered()
@@ -321,13 +320,16 @@ def test_streams_with_keys(make_server, make_client, scheme, framing):
         client.kill()
 
 
-def test_bootstraps_with_a_key_and_again_when_asked(make_server, tmp_path):
+@pytest.mark.parametrize("scheme", ["coaps", "coaps+tcp"])
+@pytest.mark.parametrize("security", ["psk", "x509"])
+def test_bootstraps_and_again_when_asked(make_server, tmp_path, scheme, security):
     server = make_server("--bootstrap", "127.0.0.1:0")
+    server.rest()("POST", "/v3/drover/bootstrap-policies", {"name": "all", "security": security}, expect=201)
     host, port = server.address("bootstrap")
     key = tmp_path / "key.hex"
     key.write_text(KEY + "\n")
     server.cli("psk", "add", "mcu-b", "--key-file", key)
-    client = Client(tmp_path / "dev", "--bootstrap", f"coaps://{host}:{port}", "--psk-identity", "mcu-b",
+    client = Client(tmp_path / "dev", "--bootstrap", f"{scheme}://{host}:{port}", "--psk-identity", "mcu-b",
                     "--psk-key-file", key)
     try:
         device, rest = client.registered(), server.rest()
