@@ -474,6 +474,65 @@ static void certificates(struct db_boot_policy *p)
     p->security = DB_BOOT_X509;
 }
 
+static char many[DEV_BOOT_OBJECTS_BYTES_MAX];
+
+static void objects_all(struct db_boot_policy *p)
+{
+    size_t len = 1;
+
+    many[0] = '[';
+    for (int i = 0; i < DEV_BOOT_OBJECTS_MAX; i++) {
+        len += (size_t)snprintf(many + len, sizeof many - len,
+                                "%s{\"n\":\"/3303/%d/5700\",\"v\":%d}", i == 0 ? "" : ",", i, i);
+    }
+    (void)snprintf(many + len, sizeof many - len, "]");
+    p->objects = many;
+    p->verify = true;
+}
+
+START_TEST(as_many_objects_as_a_policy_may_have)
+{
+    setup();
+    policy(objects_all);
+    rig.c.discover = NULL; /* with deletes: the longest plan */
+    boot("");
+    ck_assert(rig.c.finished);
+    ck_assert_ptr_nonnull(boot_client_value(&rig.c, 3303, DEV_BOOT_OBJECTS_MAX - 1, 5700));
+    teardown();
+}
+END_TEST
+
+static dr_err_t put_many(struct db_writer *w, void *ctx)
+{
+    struct db_boot_policy p = db_boot_policy_default;
+    char pattern[16];
+    dr_err_t err = DR_OK;
+    int64_t id;
+
+    p.account = DBT_ACCOUNT;
+    p.scope = DB_BOOT_SCOPE_ENDPOINT;
+    p.pattern = pattern;
+    for (int i = 0; i < *(int *)ctx && err == DR_OK; i++) {
+        (void)snprintf(pattern, sizeof pattern, "p%d", i);
+        p.id = 1000 + i;
+        err = db_boot_policy_put(w, &p, &id);
+    }
+    return err;
+}
+
+START_TEST(as_many_policies_as_an_account_may_have)
+{
+    int n = DB_BOOT_POLICIES_MAX, over = DB_BOOT_POLICIES_MAX + 1;
+
+    setup();
+    ck_assert_int_eq(dbt_write(put_many, &over), DR_ERR_LIMIT);
+    ck_assert_int_eq(dbt_write(put_many, &n), DR_OK);
+    ck_assert_int_eq(dbt_write(put_many, &n), DR_OK); /* again: the same ones */
+    boot("");
+    teardown();
+}
+END_TEST
+
 START_TEST(no_keys_and_keys_that_cannot_be_made)
 {
     setup();
@@ -771,6 +830,8 @@ int main(void)
     add_loop(s, "pack", packs_hold_everything, DR_ARRAY_LEN(packs));
     add_loop(s, "no pack", packs_are_refused_for_their_reason, 1);
     add_loop(s, "policy", a_policy_says_what_is_written, 1);
+    add_loop(s, "objects", as_many_objects_as_a_policy_may_have, 1);
+    add_loop(s, "policies", as_many_policies_as_an_account_may_have, 1);
     add_loop(s, "no keys", no_keys_and_keys_that_cannot_be_made, 1);
     add_loop(s, "patterns", patterns, 1);
     add_loop(s, "taken back", credentials_that_were_taken_back, 3);

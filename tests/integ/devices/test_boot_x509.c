@@ -601,6 +601,37 @@ START_TEST(a_forgotten_certificate_comes_anew)
 }
 END_TEST
 
+static dr_err_t identify_many(void *data, uint64_t tag, const uint8_t *der, size_t len,
+                              struct dev_boot_cert *ret)
+{
+    static uint32_t n;
+
+    (void)data;
+    (void)tag;
+    (void)der;
+    (void)len;
+    *ret = (struct dev_boot_cert){.account = DBT_ACCOUNT, .has_fingerprint = true};
+    dr_store_be(ret->fingerprint, n++, 4);
+    return DR_OK;
+}
+
+START_TEST(so_many_certificates_are_remembered)
+{
+    struct cx_identity id;
+
+    pki_make();
+    rig.extra.identify = identify_many;
+    begin();
+    struct boot_shard *sh = dev_boot_shard(rig.boot, 0);
+    for (int i = 0; i < DEV_BOOT_LEAVES_MAX + 10; i++) {
+        ck_assert_int_eq(dev_boot_cx_ops.cert(sh, rig.engine, FACTORY_TAG, ENDPOINT, NULL, 0, &id),
+                         DR_OK);
+    }
+    ck_assert_uint_eq(sh->n_leaves, DEV_BOOT_LEAVES_MAX);
+    end();
+}
+END_TEST
+
 /* A name of full length leaves room for all that belongs to it. */
 START_TEST(the_longest_name)
 {
@@ -708,6 +739,7 @@ int main(void)
     add_loop(s, "routes", other_paths_know_whose_the_device_is, 2);
     add_loop(s, "denied", a_device_that_nobody_claimed_is_refused_and_noted, 1);
     add_loop(s, "forgotten", a_forgotten_certificate_comes_anew, 1);
+    add_loop(s, "remembered", so_many_certificates_are_remembered, 1);
     add_loop(s, "longest", the_longest_name, 1);
     add_loop(s, "claims", claims_that_disagree_are_refused, DR_ARRAY_LEN(refusals));
     add_loop(s, "refused", certificates_that_are_refused, 3);
