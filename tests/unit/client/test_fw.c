@@ -741,6 +741,31 @@ START_TEST(authorised_downgrade_keeps_the_manifests_name)
 }
 END_TEST
 
+START_TEST(security_counter_never_goes_back)
+{
+    factory();
+    rig_image_make(&world.image, V(1, 1), 7, BODY, 0);
+    manifest_make("1.1.0", "coap://s/fw");
+    send();
+    run(STEPS_MAX);
+    switch_on();
+    cl_fw_registered(&dev.fw);
+    run(10);
+    /* the very next update, without a restart in between */
+    rig_image_make(&world.image, V(1, 2), 6, BODY, 0);
+    manifest_make("1.2.0", "coap://s/fw");
+    send();
+    run(STEPS_MAX);
+    ck_assert_int_eq(cl_fw_result(&dev.fw), CL_RESULT_VERSION);
+    ck_assert(!dev.reset);
+    rig_image_make(&world.image, V(1, 2), 7, BODY, 0);
+    manifest_make("1.2.0", "coap://s/fw");
+    send();
+    run(STEPS_MAX);
+    ck_assert(dev.reset);
+}
+END_TEST
+
 /* ---- object 5 ---- */
 
 static cl_err_t push(const uint8_t *p, size_t len)
@@ -924,6 +949,7 @@ int main(void)
     tcase_add_test(tc, application_decides);
     tcase_add_test(tc, second_manifest_is_dropped);
     tcase_add_test(tc, authorised_downgrade_keeps_the_manifests_name);
+    tcase_add_test(tc, security_counter_never_goes_back);
     tc = add_case(suite, "object 5");
     tcase_add_test(tc, package_is_pushed);
     tcase_add_test(tc, manifest_before_a_pushed_image_counts);
