@@ -2,6 +2,8 @@
 """drover-client takes updates from a real server: campaigns, refusals, cuts of power, images that fail."""
 import base64
 import os
+import socket
+import threading
 import uuid
 
 import pytest
@@ -310,3 +312,90 @@ def test_payload_comes_over_http(server, author, make_device):
     device.registered()
     Campaign(server.rest(), author, "1.1.0", author.image("1.1.0", size=90000)).ends("deployed")
     assert device.registrations() == 2
+
+
+def test_updates_wait_for_the_owner(server, author, make_device):
+    device = make_device(server, "--ask", "--console")
+    rest = server.rest()
+    dev = Device(server, rest, device.registered())
+
+    def say(word):
+        device.process.stdin.write(word + "\n")
+        device.process.stdin.flush()
+
+    image = author.image("1.1.0")
+    data = author.manifest("1.1.0", add_image(rest, image)["datafile"], image, priority=7)
+    dev.manifest(data)
+    dev.becomes("/10252/0/2", "3")
+    say("refuse")
+    dev.becomes("/10252/0/3", "38")
+    dev.becomes("/10252/0/2", "1")
+    dev.manifest(data)
+    dev.becomes("/10252/0/2", "3")
+    assert "drover-client: accept or refuse: download 1.1.0, priority 7?" in device.err
+    say("accept")
+    dev.becomes("/10252/0/2", "6")
+    device.kill()  # it asks again after a restart
+    device.start()
+    dev = Device(server, rest, device.registered(2))
+    dev.becomes("/10252/0/2", "6")
+    wait_for("asked again", lambda: sum("install 1.1.0" in line for line in device.err) == 2)
+    say("accept")
+    device.registered(3)
+    dev.becomes("/14/0/2", "1.1.0")
+
+
+class OddServer(threading.Thread):
+    """An HTTP server that answers each connection with the next of its answers, then closes it."""
+
+    def __init__(self, answers):
+        super().__init__(daemon=True)
+        self.answers, self.requests = answers, []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/fw?a=b"
+        self.start()
+
+    def run(self):
+        for answer in self.answers:
+            conn, _ = self.socket.accept()
+            with conn:
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    request += conn.recv(4096)
+                self.requests.append(request.decode())
+                conn.sendall(answer)
+        self.socket.close()
+
+
+def test_http_downloads_go_on_and_odd_servers_do_no_harm(server, author, make_device):
+    device = make_device(server, "--http-download")
+    rest = server.rest()
+    dev = Device(server, rest, device.registered())
+    image = author.image("1.1.0", size=50000)
+
+    def fetch(*answers):
+        odd = OddServer(answers)
+        dev.manifest(author.manifest("1.1.0", odd.url, image))
+        return odd
+
+    for answer in (b"HTTP/1.1 404 Not Found\r\n\r\n", b"nonsense\r\n\r\n", b"X" * 5000,
+                   b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1/\r\n\r\n",
+                   b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                   b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 100-200/300\r\n\r\n" + b"x" * 101,
+                   b"HTTP/1.1 206 Partial\r\n\r\n" + b"x" * 101):
+        fetch(answer)
+        dev.becomes("/10252/0/3", "24")
+        dev.becomes("/10252/0/2", "1")
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+    fetch(head % 700 + b"x" * 700)
+    dev.becomes("/10252/0/3", "25")
+    dev.becomes("/10252/0/2", "1")
+    # busy, then breaks off, then a server without ranges, then one with them
+    odd = fetch(b"HTTP/1.1 503 Later\r\n\r\n", head % len(image) + image[:20000], head % len(image) + image[:30001],
+                b"HTTP/1.1 206 Partial\r\ncontent-range: bytes 30001-%d/%d\r\n\r\n" % (len(image) - 1, len(image)) +
+                image[30001:])
+    device.registered(2)
+    dev.becomes("/14/0/2", "1.1.0")
+    ranges = [[line for line in r.split("\r\n") if line.startswith("Range:")] for r in odd.requests]
+    assert ranges == [[], [], ["Range: bytes=20000-"], ["Range: bytes=30001-"]]
+    assert all(r.startswith("GET /fw?a=b HTTP/1.1\r\nHost: 127.0.0.1:") for r in odd.requests)

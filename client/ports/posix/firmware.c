@@ -153,6 +153,24 @@ void firmware_wait(void)
     hal_reset();
 }
 
+static enum cl_fw_answer on_ask(void *ctx, enum cl_fw_ask what, uint32_t version, uint32_t priority)
+{
+    char line[96], text[CL_VERSION_MAX];
+
+    (void)ctx;
+    cl_version_text(version, text);
+    snprintf(line, sizeof line, "accept or refuse: %s %s, priority %u?",
+             what == CL_FW_DOWNLOAD ? "download" : "install", text, (unsigned)priority);
+    hal_log(line);
+    return CL_FW_LATER;
+}
+
+bool firmware_answer(bool yes)
+{
+    return firmware.there && (cl_fw_authorise(&firmware.update.fw, CL_FW_DOWNLOAD, yes) == CL_OK ||
+                              cl_fw_authorise(&firmware.update.fw, CL_FW_INSTALL, yes) == CL_OK);
+}
+
 cl_err_t firmware_start(struct cl_client *client, struct cl_kvs *store)
 {
     struct cl_fw_config config = {.lay = firmware.layout,
@@ -167,8 +185,12 @@ cl_err_t firmware_start(struct cl_client *client, struct cl_kvs *store)
     }
     memcpy(config.vendor, firmware.options->vendor, CL_UUID_LEN);
     memcpy(config.class_id, firmware.options->class_id, CL_UUID_LEN);
-    return cl_update_init(&firmware.update, client, &config,
-                          firmware.options->http ? http_fetcher(&firmware.update) : NULL);
+    cl_err_t err = cl_update_init(&firmware.update, client, &config,
+                                  firmware.options->http ? http_fetcher(&firmware.update) : NULL);
+    if (err == CL_OK && firmware.options->ask) {
+        cl_update_on_ask(&firmware.update, on_ask);
+    }
+    return err;
 }
 
 void firmware_state(enum cl_state state)

@@ -27,6 +27,8 @@ _Noreturn void firmware_wait(void);
 CL_CHECK cl_err_t firmware_start(struct cl_client *client, struct cl_kvs *store);
 /** For cl_hooks.state. */
 void firmware_state(enum cl_state state);
+/** The console's word about the update that waits for it. @retval false  none does */
+bool firmware_answer(bool yes);
 /** Of what runs. */
 const char *firmware_version(void);
 /** Go on with a download. @return when to call again, or CL_NEVER */

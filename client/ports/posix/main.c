@@ -170,10 +170,14 @@ static void command_run(const char *line)
         cl_rebootstrap(&client);
     } else if (strcmp(line, "reboot") == 0) {
         cl_reboot(&client);
+    } else if (strcmp(line, "accept") == 0 || strcmp(line, "refuse") == 0) {
+        if (!firmware_answer(line[0] == 'a')) {
+            printf("nothing waits for that\n");
+        }
     } else if (strcmp(line, "quit") == 0) {
         asked_to_stop = 1;
     } else if (line[0] != '\0') {
-        printf("commands: status, update, bootstrap, reboot, quit\n");
+        printf("commands: status, update, bootstrap, reboot, accept, refuse, quit\n");
     }
     fflush(stdout);
 }

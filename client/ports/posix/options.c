@@ -52,8 +52,10 @@ static const char help[] =
     "  --trial-timeout S     a new image that has not registered by then starts again; after\n"
     "                        three starts the old one runs (120)\n"
     "  --slot-size BYTES     of each of the two image slots (262144)\n"
+    "  --ask                 an update waits, before the download and before the installation,\n"
+    "                        until the console says accept or refuse\n"
     "  --console             take commands on standard input: status, update, bootstrap, reboot,\n"
-    "                        quit\n"
+    "                        accept, refuse, quit\n"
     "  --fault WHAT          provoke a fault: cut-power-at-write:N dies in the N-th write or\n"
     "                        erasure of flash, which stays half done (exit status 9)\n"
     "  --help                this text\n"
@@ -77,6 +79,7 @@ enum {
     O_CLASS,
     O_HTTP,
     O_TRIAL,
+    O_ASK,
     O_SLOT,
     O_CONSOLE,
     O_FAULT,
@@ -98,6 +101,7 @@ static const struct option table[] = {{"data", required_argument, NULL, O_DATA},
                                       {"class-id", required_argument, NULL, O_CLASS},
                                       {"http-download", no_argument, NULL, O_HTTP},
                                       {"trial-timeout", required_argument, NULL, O_TRIAL},
+                                      {"ask", no_argument, NULL, O_ASK},
                                       {"slot-size", required_argument, NULL, O_SLOT},
                                       {"console", no_argument, NULL, O_CONSOLE},
                                       {"fault", required_argument, NULL, O_FAULT},
@@ -340,6 +344,9 @@ static bool update_take(int opt, const char *arg, struct options *o)
         return uuid_take("--class-id", arg, o->class_id);
     case O_HTTP:
         o->http = true;
+        return true;
+    case O_ASK:
+        o->ask = true;
         return true;
     case O_TRIAL:
         return number("--trial-timeout", arg, 1, 86400, &o->trial_s);

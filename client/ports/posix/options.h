@@ -24,6 +24,7 @@ struct options {
     uint8_t vendor[16], class_id[16];
     uint32_t cut_at; /**< of fault: the write of flash that is cut, 0 = none */
     uint32_t slot_size, lifetime_s, trial_s;
+    bool ask;  /**< updates wait for the console */
     bool http; /**< http:// payloads come directly, not through the server */
     bool console, records;
     struct credentials credentials; /**< of credentials_file */
