@@ -50,6 +50,9 @@ dr_err_t cx_stream_detect(const uint8_t *in, size_t len, bool records, enum cx_f
         *ret = CX_FRAMING_DATAGRAM;
         return DR_OK;
     }
+    if (!records && (in[0] & 15) > CX_TOKEN_MAX) {
+        return DR_ERR_PROTO;
+    }
     size_t code_at = 1 + extra_of(in[0] >> 4);
     if (code_at < len && in[code_at] == CX_SIGNAL_CSM) {
         *ret = CX_FRAMING_RFC8323;

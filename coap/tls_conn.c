@@ -613,8 +613,10 @@ struct dr_dynbuf *tls_conn_output(struct tls_conn *c)
 bool tls_conn_is_heavy(const struct tls_conn *c)
 {
     dr_assert(c != NULL);
+    struct record r;
+
     return c->state == TLS_SHAKING && c->shake != NULL && !c->shake->changed &&
-           cipher_of(c) != NULL && !is_psk(c);
+           record_at(c, 0, &r) == DR_OK && cipher_of(c) != NULL && !is_psk(c);
 }
 
 bool tls_conn_has_alpn(const struct tls_conn *c)

@@ -55,8 +55,7 @@ static void on_info(const SSL *ssl, int where, int ret)
         c->renegotiating) {
         return;
     }
-    c->renegotiating = true;
-    c->renegotiations++;
+    c->renegotiating = true; /* or it is refused at once */
     dr_dynbuf_reset(&c->kept);
     if (SSL_SESSION_get0_ticket_appdata(SSL_get_session(ssl), &data, &len) == 1) {
         dr_dynbuf_append(&c->kept, data, len);
@@ -65,13 +64,14 @@ static void on_info(const SSL *ssl, int where, int ret)
 
 static int session_made(SSL *ssl, int is_forward_secure)
 {
-    const struct tls_conn *c = SSL_get_app_data(ssl);
+    struct tls_conn *c = SSL_get_app_data(ssl);
     SSL_SESSION *session = SSL_get_session(ssl);
 
     (void)is_forward_secure;
     if (!c->renegotiating) {
         return 0;
     }
+    c->renegotiations++;
     return c->kept.len == 0 || session == NULL ||
            SSL_SESSION_set1_ticket_appdata(session, c->kept.p, c->kept.len) != 1;
 }
