@@ -152,7 +152,9 @@ uint16_t cx_msg_bert(const struct cx_msg *m, const struct cx_mpeer *p, size_t ov
     if (room <= CX_MSG_MAX || overhead > room) {
         return 0;
     }
-    return (uint16_t)((room - overhead) / CX_BLOCK_SIZE_MAX);
+    size_t n = (room - overhead) / CX_BLOCK_SIZE_MAX;
+
+    return (uint16_t)(n < CX_STREAM_BERT_MAX ? n : CX_STREAM_BERT_MAX);
 }
 
 dr_err_t cx_msg_block(const struct cx_mpeer *p, int32_t raw, struct cx_block *ret)
