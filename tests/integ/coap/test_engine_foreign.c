@@ -24,6 +24,7 @@ static char folder[] = "/tmp/cx-foreign-XXXXXX";
 static void set_up(void)
 {
     rig_init(&r, NULL, NULL);
+    rig_listen(&r);
     ck_assert_ptr_nonnull(mkdtemp(folder));
 }
 
@@ -143,21 +144,27 @@ START_TEST(libcoap_speaks_to_us_with_a_key)
 }
 END_TEST
 
+static void read_body(const char *name)
+{
+    uint8_t body[BIG_LEN + 1];
+    FILE *f = fopen(name, "r");
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fread(body, 1, sizeof(body), f), BIG_LEN);
+    ck_assert_mem_eq(body, rig_big(), BIG_LEN);
+    (void)fclose(f);
+}
+
 START_TEST(libcoap_reads_a_large_body_block_by_block)
 {
     char path[64];
     const char *const argv[] = {libcoap[_i], "-k", KEY_TEXT, "-u",
                                 "dev-17",    "-o", path,     url("coaps", &r.secure, "big"),
                                 NULL};
-    uint8_t body[BIG_LEN + 1];
 
     (void)snprintf(path, sizeof(path), "%s/body", folder);
     run(argv);
-    FILE *f = fopen(path, "r");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_uint_eq(fread(body, 1, sizeof(body), f), BIG_LEN);
-    ck_assert_mem_eq(body, rig_big(), BIG_LEN);
-    (void)fclose(f);
+    read_body(path);
 }
 END_TEST
 
@@ -268,6 +275,77 @@ START_TEST(s_client_speaks_to_us_with_a_key)
 }
 END_TEST
 
+/* ---- streams ---- */
+
+START_TEST(libcoap_speaks_to_us_over_tcp)
+{
+    char path[64];
+    const char *const post[] = {
+        libcoap[_i], "-m", "post", "-e", "hello", url("coap+tcp", &r.tcp, "echo"), NULL};
+
+    run(post);
+    ck_assert_msg(strstr(out, "hello") != NULL, "printed '%s'", out);
+    (void)snprintf(path, sizeof(path), "%s/body", folder);
+    const char *const get[] = {libcoap[_i], "-o", path, url("coap+tcp", &r.tcp, "big"), NULL};
+    run(get);
+    read_body(path);
+    const char *const put[] = {
+        libcoap[_i], "-m", "put", "-f", path, url("coap+tcp", &r.tcp, "echo"), NULL};
+    run(put);
+    ck_assert_uint_eq(r.server.body_len, BIG_LEN);
+    RIG_UNTIL(&r, r.server.gone == 3);
+    ck_assert_uint_eq(rig_stats(r.server.engine).streams_failed, 0);
+}
+END_TEST
+
+START_TEST(libcoap_speaks_to_us_over_tls_with_a_key)
+{
+    char path[64];
+    const char *const post[] = {
+        libcoap[_i], "-k",   KEY_TEXT, "-u",    "dev-17",
+        "-m",        "post", "-e",     "hello", url("coaps+tcp", &r.tls, "echo"),
+        NULL};
+
+    run(post);
+    ck_assert_msg(strstr(out, "hello") != NULL, "printed '%s'", out);
+    ck_assert_str_eq(r.server.who_name, "dev-17");
+    (void)snprintf(path, sizeof(path), "%s/body", folder);
+    const char *const get[] = {libcoap[_i], "-k", KEY_TEXT, "-u",
+                               "dev-17",    "-o", path,     url("coaps+tcp", &r.tls, "big"),
+                               NULL};
+    run(get);
+    read_body(path);
+}
+END_TEST
+
+/* One record in, one out, as Pelion's clients do. */
+START_TEST(s_client_speaks_to_us_over_tls)
+{
+    char where[32];
+    const char *const argv[] = {
+        "openssl",  "s_client",      "-tls1_2", "-quiet",  "-psk",
+        KEY_HEX,    "-psk_identity", "dev-99",  "-cipher", "PSK-AES128-CCM8:@SECLEVEL=0",
+        "-connect", where,           NULL};
+    static const char request[] = "\x41\x02\x11\x22\x33\xb4"
+                                  "echo\xff"
+                                  "knock-knock";
+    struct child c;
+    int status;
+
+    (void)snprintf(where, sizeof(where), "127.0.0.1:%u", ntohs(r.tls.in4.sin_port));
+    c = spawn(argv);
+    RIG_UNTIL(&r, rig_stats(r.server.engine).handshakes_done == 1);
+    ck_assert_int_eq(write(c.in, request, sizeof(request) - 1), sizeof(request) - 1);
+    RIG_UNTIL(&r, (read_some(&c), out_len >= 17));
+    (void)kill(c.pid, SIGTERM);
+    RIG_UNTIL(&r, has_ended(&c, &status));
+    forget(&c);
+    ck_assert_uint_eq((uint8_t)out[0], 0x61);
+    ck_assert_mem_eq(out + 2, "\x11\x22\x33", 3);
+    ck_assert_str_eq(r.server.who_name, "dev-99");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("coap/engine with foreign peers");
@@ -282,6 +360,9 @@ int main(void)
     tcase_add_loop_test(tc, libcoap_with_a_wrong_key_is_refused, 0, 2);
     tcase_add_loop_test(tc, libcoap_speaks_to_us_with_a_certificate, 0, 2);
     tcase_add_loop_test(tc, s_client_speaks_to_us_with_a_key, 0, 3);
+    tcase_add_loop_test(tc, libcoap_speaks_to_us_over_tcp, 0, 3);
+    tcase_add_loop_test(tc, libcoap_speaks_to_us_over_tls_with_a_key, 0, 2);
+    tcase_add_test(tc, s_client_speaks_to_us_over_tls);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
