@@ -19,10 +19,12 @@
 
 /* Batches read at one wake-up: about 1 ms of work, then other sockets and timers have their turn.
  */
-#define READ_BATCHES   2
-#define SWEEP_EVERY_MS 250
+#define READ_BATCHES     2
+#define SWEEP_EVERY_MS   250
+/* How often the metrics hear of the counters, which takes a system call for each socket. */
+#define SWEEPS_A_TELLING 4
 /* A receive buffer below this loses datagrams when many devices speak at once. */
-#define RCVBUF_SMALL   (2 << 20)
+#define RCVBUF_SMALL     (2 << 20)
 
 static const struct cx_limits limits_default = {
     .peers_max = 1200000,
@@ -257,6 +259,12 @@ static void sweep(struct loop_timer *t)
     uint64_t count = (uint64_t)e->peers.slab.count * 4 * SWEEP_EVERY_MS / (shortest_s * 1000) + 1;
     cx_peers_sweep(&e->peers, (uint32_t)count, check_idle, e);
     cx_conns_sweep(e);
+    if (++e->sweeps % SWEEPS_A_TELLING == 0) {
+        struct cx_stats now;
+
+        cx_engine_stats(e, &now);
+        cx_engine_metrics_add(e, &now);
+    }
 }
 
 /* ---- datagrams ---- */
@@ -503,6 +511,16 @@ static void close_report(struct loop_msg *m)
     e->close_done(e->close_data); /* last touch: may free the engine */
 }
 
+/* Nothing of it is left to be seen. */
+static void tell_the_end(struct cx_engine *e)
+{
+    struct cx_stats last;
+
+    cx_engine_stats(e, &last);
+    last.peers = last.associations = last.half_open = last.streams = 0;
+    cx_engine_metrics_add(e, &last);
+}
+
 static void finish_close(struct cx_engine *e)
 {
     if (e->jobs > 0 || e->dying != 0 || !dr_list_empty(&e->connected) ||
@@ -516,6 +534,7 @@ static void finish_close(struct cx_engine *e)
     cx_conns_close(e);
     loop_idle_remove(&e->idle);
     loop_timer_stop(&e->sweep);
+    tell_the_end(e);
     dr_timer_cancel(loop_wheel(e->loop), &e->wake);
     e->filter = cx_filter_free(e->filter);
     loop_post(e->loop, &e->close_msg, close_report);
@@ -595,6 +614,7 @@ dr_err_t cx_engine_new(const struct cx_engine_config *config, struct cx_engine *
     if (err != DR_OK) {
         goto out;
     }
+    cx_engine_metrics_init();
     dr_timer_init(&e->wake, woken);
     loop_on_idle(e->loop, &e->idle, turn_end);
     loop_timer_start(e->loop, &e->sweep, SWEEP_EVERY_MS, SWEEP_EVERY_MS, sweep);

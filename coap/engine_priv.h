@@ -69,7 +69,8 @@ struct cx_engine {
     struct cx_security *security;   /* a reference of ours, or NULL */
     struct cx_msg *msg;
     struct cx_peers peers;
-    struct cx_stats stats;
+    struct cx_stats stats, told; /* told: what the metrics have */
+    unsigned sweeps;
     struct cx_endpoint socks[CX_SOCKS_MAX];
     unsigned n_socks;
     uint64_t now_ms; /* of this turn */
@@ -124,6 +125,9 @@ static inline void cx_engine_touch(struct cx_engine *e)
     }
 }
 
+void cx_engine_metrics_init(void);
+/** Let the metrics know how the engine's counters stand. */
+void cx_engine_metrics_add(struct cx_engine *e, const struct cx_stats *now);
 /** An event: the time, and what handshakes may take of it. */
 void cx_engine_turn_begin(struct cx_engine *e);
 /** A peer of @p flow that is not found by it yet. */

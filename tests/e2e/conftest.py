@@ -40,12 +40,12 @@ def make_sim(tmp_path):
     """make_sim(server, devices, *options) → a running simulator with PSK devices whose keys the server has."""
     made = []
 
-    def make(server, devices, *options, import_keys=True):
+    def make(server, devices, *options, import_keys=True, tcp=False):
         master = tmp_path / "master.hex"
         master.write_text(harness.MASTER + "\n")
         if import_keys:
             server.import_psks(devices)
-        sim = harness.Sim(harness.coaps(server), devices, "--psk-master-file", master, *options,
+        sim = harness.Sim(harness.coaps(server, tcp), devices, "--psk-master-file", master, *options,
                           log=tmp_path / "sim.log")
         made.append(sim)
         return sim

@@ -229,9 +229,9 @@ class Sim:
             self.process.communicate()
 
 
-def coaps(server):
+def coaps(server, tcp=False):
     host, port = server.address("coaps")
-    return f"coaps://{host}:{port}"
+    return f"coaps{'+tcp' if tcp else ''}://{host}:{port}"
 
 
 def devices_registered(rest, count, timeout=60, query=""):
