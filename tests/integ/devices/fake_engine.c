@@ -422,6 +422,19 @@ void cx_peer_close(struct cx_engine *e, cx_peer_t peer)
     }
 }
 
+uint32_t cx_engine_close_some(struct cx_engine *e, uint32_t from, uint32_t max,
+                              bool (*match)(void *data, const struct cx_identity *id), void *data)
+{
+    (void)from;
+    (void)max;
+    for (uint32_t i = 0; i < FE_PEERS; i++) {
+        if (e->peers[i].alive && match(data, &e->peers[i].id)) {
+            e->peers[i].closed_by_owner = true;
+        }
+    }
+    return 0;
+}
+
 void cx_peer_calls_moved(struct cx_engine *e, cx_peer_t peer)
 {
     for (uint32_t i = e->first_call; i < e->n_calls; i++) {
