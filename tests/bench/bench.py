@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 import harness  # noqa: E402
+import updates  # noqa: E402
 from harness import ROOT, Server  # noqa: E402
 
 BENCH = ROOT / "build" / "tests" / "bench"
@@ -25,7 +26,9 @@ WORK = ROOT / "build" / "bench"
 COLUMNS = [("case", "case", "{}"), ("devices", "devices", "{:,}"), ("ops_per_s", "ops/s", "{:,.0f}"),
            ("server_cpu_us_per_op", "server CPU µs/op", "{:.2f}"), ("p50_ms", "p50 ms", "{:.2f}"),
            ("p99_ms", "p99 ms", "{:.2f}"), ("ratio_to_limit", "× limit", "{:.3f}"),
-           ("ratio_to_libcoap", "× libcoap", "{:.1f}"), ("rss_per_device_bytes", "RSS B/device", "{:.0f}"),
+           ("ratio_to_libcoap", "× libcoap", "{:.1f}"), ("ratio_to_updates", "× updates", "{:.2f}"),
+           ("cpu_ratio_to_updates", "CPU × updates", "{:.2f}"), ("seconds", "s", "{:.1f}"),
+           ("server_cpu_s", "server CPU s", "{:.2f}"), ("bookkeeping_pct", "bookkeeping %", "{:.1f}"), ("rss_per_device_bytes", "RSS B/device", "{:.0f}"),
            ("rss_mib", "RSS MiB", "{:.0f}"), ("sim_cpu_us_per_op", "sim CPU µs/op", "{:.2f}"),
            ("saturated", "saturated", "{}"), ("steal_pct", "steal %", "{:.1f}")]
 
@@ -216,7 +219,94 @@ def rest(report, quick):
         server.kill()
 
 
-BENCHES = {"coap": coap, "register": register, "rest": rest}
+def fota_blocks(report, devices, seconds):
+    """Blocks of an image against registration updates, both over DTLS, of the same fleet on the same server."""
+    server = fresh("fota", "--shards", 1)
+    server.start()
+    try:
+        master = server.import_psks(devices)
+        url = updates.add_image(server.rest(), os.urandom(4 << 20))["datafile"]
+        common = ["--window", 512, "--lifetime", 86400, "--duration", seconds]
+        steal = Steal()
+        s = simulate(server, devices, "--scenario", "update", *common, master=master)
+        rate, cpu = s["requests_per_s"], per_op(s, "server_cpu_s")
+        report.add("fota", "registration updates, DTLS-PSK", devices=devices, ops_per_s=rate, server_cpu_us_per_op=cpu,
+                   p50_ms=s["p50_ms"], p99_ms=s["p99_ms"], ratio_to_updates=1.0, rss_mib=server.rss() / 2**20,
+                   sim_cpu_us_per_op=per_op(s, "cpu_s"), saturated=s["saturated"], steal_pct=steal.pct())
+        steal = Steal()
+        s = simulate(server, devices, "--scenario", "fota", "--fetch", url, *common, master=master)
+        report.add("fota", "blocks of 1 KiB, DTLS-PSK", devices=devices, ops_per_s=s["requests_per_s"],
+                   server_cpu_us_per_op=per_op(s, "server_cpu_s"), p50_ms=s["p50_ms"], p99_ms=s["p99_ms"],
+                   ratio_to_updates=s["requests_per_s"] / rate, cpu_ratio_to_updates=per_op(s, "server_cpu_s") / cpu,
+                   rss_mib=server.rss() / 2**20, sim_cpu_us_per_op=per_op(s, "cpu_s"), saturated=s["saturated"],
+                   steal_pct=steal.pct())
+    finally:
+        server.kill()
+
+
+def fota_alone(devices, image):
+    """Each device downloads, restarts and registers, without a campaign: (the simulator's summary, server's RSS)."""
+    server = fresh("fota", "--shards", 1)
+    server.start()
+    try:
+        master = server.import_psks(devices)
+        url = updates.add_image(server.rest(), image)["datafile"]
+        s = simulate(server, devices, "--scenario", "fota", "--fetch", url, "--until-updated", "--window", 512,
+                     "--lifetime", 86400, "--duration", 3600, master=master, timeout=3600)
+        return s, server.rss()
+    finally:
+        server.kill()
+
+
+def fota_campaign(devices, image):
+    """The same in a campaign: (summary with the server's CPU time from the start to the last device, RSS)."""
+    server = fresh("fota", "--shards", 1)
+    server.start()
+    sim = None
+    try:
+        master, rest = server.import_psks(devices), server.rest()
+        manifest = updates.Author(WORK / "fota" / "author").upload(rest, image, "1.1.0")[1]
+        sim = harness.Sim(harness.coaps(server), devices, "--psk-master-file", master, "--scenario", "fota", "--window",
+                          512, "--lifetime", 86400, "--duration", 86400, log=WORK / "sim.log")
+        harness.devices_registered(rest, devices, timeout=600)
+        campaign = updates.Campaign(rest, manifest, x_limits={"max_in_flight": devices, "rate_per_minute": 0})
+        began, cpu = time.monotonic(), server.cpu_s()
+        campaign.start()
+
+        def ended():
+            p = campaign.progress()
+            return p if p["total"] == devices and p["succeeded"] + p["failed"] + p["skipped"] == devices else None
+
+        done = harness.wait_for("the end of all updates", ended, 3600, every=1)
+        took, cpu, rss = time.monotonic() - began, server.cpu_s() - cpu, server.rss()
+        if done["succeeded"] != devices:
+            raise harness.Failed(f"campaign: {done}")
+        return {**sim.stop(), "server_cpu_s": cpu, "seconds": took}, rss
+    finally:
+        if sim is not None:
+            sim.kill()
+        server.kill()
+
+
+def fota(report, quick):
+    """Downloads over DTLS against registration updates, and what a campaign costs beside its blocks."""
+    for devices in [200] if quick else [1000, 10000]:
+        fota_blocks(report, devices, 3 if quick else 8)
+    devices, image = (200, os.urandom(64 << 10)) if quick else (10000, os.urandom(256 << 10))
+    steal = Steal()
+    alone, rss = fota_alone(devices, image)
+    report.add("fota", f"{len(image) >> 10} KiB each, no campaign", devices=devices, ops_per_s=alone["blocks_per_s"],
+               server_cpu_us_per_op=alone["server_cpu_s"] * 1e6 / alone["blocks"], server_cpu_s=alone["server_cpu_s"],
+               seconds=alone["seconds"], rss_mib=rss / 2**20, steal_pct=steal.pct())
+    steal = Steal()
+    within, rss = fota_campaign(devices, image)
+    report.add("fota", f"{len(image) >> 10} KiB each, campaign", devices=devices, ops_per_s=within["blocks_per_s"],
+               server_cpu_us_per_op=within["server_cpu_s"] * 1e6 / within["blocks"],
+               server_cpu_s=within["server_cpu_s"], seconds=within["seconds"], rss_mib=rss / 2**20,
+               bookkeeping_pct=100 * (1 - alone["server_cpu_s"] / within["server_cpu_s"]), steal_pct=steal.pct())
+
+
+BENCHES = {"coap": coap, "register": register, "rest": rest, "fota": fota}
 
 
 def main():

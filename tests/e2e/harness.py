@@ -31,10 +31,11 @@ def wait_for(what, check, timeout=30.0, every=0.05):
         time.sleep(every)
 
 
-def run(*args, check=True, stdin=None, env=None, timeout=120):
+def run(*args, check=True, stdin=None, env=None, timeout=120, cwd=None):
     """Run a program of ours to its end; (exit code, stdout, stderr)."""
     done = subprocess.run(
         [str(BIN / args[0]), *map(str, args[1:])], input=stdin, capture_output=True, text=True, timeout=timeout,
+        cwd=cwd,
         env={**os.environ, **(env or {})}, check=False)
     if check and done.returncode != 0:
         raise Failed(f"{' '.join(map(str, args))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")

@@ -9,33 +9,10 @@ import subprocess
 
 import pytest
 from harness import ROOT, wait_for
+from updates import add_image, form, post
 
 pytestmark = pytest.mark.sanitized
 VECTORS = ROOT / "tests" / "vectors" / "manifest"
-
-
-def form(*parts):
-    """(body, content type); a part is (name, value, filename or None, type or None)."""
-    body = b""
-    for name, value, filename, kind in parts:
-        body += f'--XyZ\r\nContent-Disposition: form-data; name="{name}"'.encode()
-        body += f'; filename="{filename}"'.encode() if filename is not None else b""
-        body += f"\r\nContent-Type: {kind}".encode() if kind else b""
-        body += b"\r\n\r\n" + value + b"\r\n"
-    return body + b"--XyZ--\r\n", "multipart/form-data; boundary=XyZ"
-
-
-def post(rest, path, *parts):
-    body, kind = form(*parts)
-    status, data = rest.raw("POST", path, body, {"Content-Type": kind})
-    import json
-    return status, json.loads(data)
-
-
-def add_image(rest, data, *more):
-    status, image = post(rest, "/v3/firmware-images", ("datafile", data, "fw.bin", None), *more)
-    assert status == 201, image
-    return image
 
 
 def path_of(url):
