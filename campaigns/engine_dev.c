@@ -151,6 +151,8 @@ static void stop_waiting(struct camp_dev *d)
     if (d->reserved) {
         d->reserved = false;
         d->c->reserved--;
+        /* the last of a round is stored, so that the next one does not find them again */
+        d->c->admitting = d->c->admitting && d->c->reserved > 0;
     }
 }
 

@@ -24,6 +24,7 @@
 #define SIM_FIRMWARES_MAX 256
 #define SIM_IMAGE_MAX     ((size_t)256 << 20)
 #define SIM_URI_MAX       255
+#define SIM_PUSH_MAX      ((uint32_t)4 << 20) /**< of an image that is pushed */
 #define SIM_NEXT_VERSION  "1.1.0"
 
 /** 10252/0/3 */

@@ -157,7 +157,7 @@ static struct lwm2m_value value_of(const struct sim_values *v, const struct sim_
     case 5U << 16 | 8:
         return lwm2m_value_int(p[3]); /* CoAP, CoAPS */
     case 5U << 16 | 9:
-        return lwm2m_value_int(2); /* pull and push */
+        return lwm2m_value_int(v->model->push ? 1 : 2); /* push only, or pull too */
     case 14U << 16 | 0:
         return text_value("MAIN");
     case 10252U << 16 | 3:
@@ -349,13 +349,18 @@ static uint8_t access_of(const struct sim_values *v, const uint16_t *path, uint8
 }
 
 /* An image, or where it is: in the format of one value, as servers send them. */
-static void put_package(const struct cx_pdu *request, struct sim_answer *ret)
+static void put_package(const struct sim_values *v, const struct cx_pdu *request,
+                        struct sim_answer *ret)
 {
     bool image = ret->path[2] == 0;
     int32_t format = request->content_format;
 
     if (format >= 0 && format != (image ? LWM2M_CT_OPAQUE : LWM2M_CT_TEXT)) {
         refuse(ret, CX_UNSUPPORTED_FORMAT);
+        return;
+    }
+    if (!image && v->model->push && request->payload_len > 0) {
+        refuse(ret, CX_NOT_ALLOWED);
         return;
     }
     refuse(ret, CX_CHANGED);
@@ -369,7 +374,7 @@ static void put(struct sim_values *v, const struct cx_pdu *request, struct sim_a
     if (request->payload_len == 0 && cx_opt_find(request, CX_OPT_URI_QUERY, &query)) {
         refuse(ret, CX_CHANGED); /* Write-Attributes: taken, the fleet notifies at its own pace */
     } else if (ret->depth == 3 && ret->path[0] == 5 && ret->path[2] <= 1) {
-        put_package(request, ret);
+        put_package(v, request, ret);
     } else if (ret->depth < 2 || (access_of(v, ret->path, ret->depth) & WRITE) == 0) {
         refuse(ret, CX_NOT_ALLOWED);
     } else {

@@ -38,6 +38,7 @@ enum sim_update_object {
 /** What all devices of a fleet have in common. */
 struct sim_model {
     enum sim_update_object update;
+    bool push;    /**< object 5: images can only be pushed */
     bool has_ids; /**< vendor and class_id are shown */
     uint8_t vendor[16], class_id[16];
 };

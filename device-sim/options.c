@@ -128,8 +128,8 @@ static void usage(FILE *out)
         "  --seed N                   of the faults (1)\n"
         "  --source-net A             first source address of the devices (127.1.0.1)\n"
         "  --server-pid PID           measure the CPU time of this process too\n"
-        "  --update-object pelion|lwm2m|none   objects 10252, 10255 and 14, or object 5 (pelion "
-        "with fota)\n"
+        "  --update-object pelion|lwm2m|lwm2m-push|none   objects 10252, 10255 and 14, or object 5 "
+        "(pelion with fota)\n"
         "  --fw-version V             of the firmware at the beginning (1.0.0)\n"
         "  --next-version V           of a pushed or pulled image that does not name it (1.1.0)\n"
         "  --block N                  size of the blocks that devices ask for (1024)\n"
@@ -278,6 +278,8 @@ static dr_err_t take_object(const char *text, struct sim_options *o)
     static const char *const names[] = {
         [SIM_UPDATE_NONE] = "none", [SIM_UPDATE_PELION] = "pelion", [SIM_UPDATE_OBJECT5] = "lwm2m"};
 
+    o->model.push = strcmp(text, "lwm2m-push") == 0;
+    text = o->model.push ? "lwm2m" : text;
     for (size_t i = 0; i < DR_ARRAY_LEN(names); i++) {
         if (strcmp(text, names[i]) == 0) {
             o->model.update = (enum sim_update_object)i;

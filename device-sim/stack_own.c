@@ -10,6 +10,7 @@
 
 #include "base/loop.h"
 #include "device-sim/faults.h"
+#include "device-sim/firmware.h"
 
 #define OPTS_MAX     20
 #define PEM_FILE_MAX (64 * 1024)
@@ -186,6 +187,7 @@ static dr_err_t own_start(struct own *own, struct loop *loop)
         .shards = 1,
         .security = own->security,
         .limits = {.peers_max = o->devices + o->window,
+                   .body_max = o->model.update == SIM_UPDATE_OBJECT5 ? SIM_PUSH_MAX : 0,
                    .half_open_max = o->window,
                    .streams_max = o->devices + o->window,
                    .handshake_cpu_pct = 100},

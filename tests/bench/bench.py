@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -31,12 +30,6 @@ COLUMNS = [("case", "case", "{}"), ("devices", "devices", "{:,}"), ("ops_per_s",
            ("server_cpu_s", "server CPU s", "{:.2f}"), ("bookkeeping_pct", "bookkeeping %", "{:.1f}"), ("rss_per_device_bytes", "RSS B/device", "{:.0f}"),
            ("rss_mib", "RSS MiB", "{:.0f}"), ("sim_cpu_us_per_op", "sim CPU µs/op", "{:.2f}"),
            ("saturated", "saturated", "{}"), ("steal_pct", "steal %", "{:.1f}")]
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def cpu_ticks():
@@ -88,7 +81,7 @@ class Report:
 
 def generator(server_args, peers, seconds, window):
     """A bare server and the cheap generator; the generator's JSON."""
-    port = free_port()
+    port = harness.free_port()
     with subprocess.Popen([str(BENCH / server_args), str(port), str(seconds + 60)], stdout=subprocess.DEVNULL) as server:
         try:
             time.sleep(0.3)
@@ -271,16 +264,10 @@ def fota_campaign(devices, image):
         harness.devices_registered(rest, devices, timeout=600)
         campaign = updates.Campaign(rest, manifest, x_limits={"max_in_flight": devices, "rate_per_minute": 0})
         began, cpu = time.monotonic(), server.cpu_s()
-        campaign.start()
-
-        def ended():
-            p = campaign.progress()
-            return p if p["total"] == devices and p["succeeded"] + p["failed"] + p["skipped"] == devices else None
-
-        done = harness.wait_for("the end of all updates", ended, 3600, every=1)
+        campaign.start().stopped(3600)
         took, cpu, rss = time.monotonic() - began, server.cpu_s() - cpu, server.rss()
-        if done["succeeded"] != devices:
-            raise harness.Failed(f"campaign: {done}")
+        if campaign.statistics()["success"] != devices:
+            raise harness.Failed(f"campaign: {campaign.statistics()}")
         return {**sim.stop(), "server_cpu_s": cpu, "seconds": took}, rss
     finally:
         if sim is not None:

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 import uuid
@@ -29,6 +30,12 @@ def wait_for(what, check, timeout=30.0, every=0.05):
         if time.monotonic() > end:
             raise Failed(f"timeout after {timeout} s: {what}")
         time.sleep(every)
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def run(*args, check=True, stdin=None, env=None, timeout=120, cwd=None):
