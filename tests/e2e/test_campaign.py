@@ -25,8 +25,8 @@ class Fleet:
         by_name = {d["endpoint_name"]: d["id"] for d in data}
         self.ids = [by_name[f"sim-{i}"] for i in range(devices)]
 
-    def campaign(self, version="1.1.0", **more):
-        _, manifest = self.author.upload(self.rest, os.urandom(20_000), version)
+    def campaign(self, version="1.1.0", size=20_000, **more):
+        _, manifest = self.author.upload(self.rest, os.urandom(size), version)
         return Campaign(self.rest, manifest, **{"x_timeouts": TIMEOUTS, **more})
 
     def versions(self):
@@ -103,18 +103,18 @@ def test_a_device_that_never_comes_back_is_silent(make_fleet):
 
 
 def test_pause_begins_with_no_more_and_resume_goes_on(make_fleet):
-    fleet = make_fleet(20, "--fota-faults", "slow=100%")  # 20 blocks, 0.2 s each
-    c = fleet.campaign(x_limits={"max_in_flight": 5}).start()
-    c.until("some are under way", lambda c: c["x_progress"]["in_flight"] == 5)
+    fleet = make_fleet(10, "--fota-faults", "slow=100%")  # 10 blocks, 0.2 s each
+    c = fleet.campaign(size=10_000, x_limits={"max_in_flight": 4}).start()
+    c.until("some are under way", lambda c: c["x_progress"]["in_flight"] == 4)
     fleet.server.cli("campaign", "pause", c.id)
     assert c.get()["x_control"] == "hold"
     paused = c.until("those end", lambda c: c["x_progress"]["in_flight"] == 0)["x_progress"]
-    assert (paused["succeeded"], paused["waiting"]) == (5, 15)
+    assert (paused["succeeded"], paused["waiting"]) == (4, 6)
     waiting = next(d for d, row in c.devices().items() if row["x_status"] == "queued")
     assert "paused" in c.explain(waiting)["explanation"]
     fleet.server.cli("campaign", "resume", c.id)
-    assert c.stopped()["state"] == "autostopped"
-    assert c.statistics()["success"] == 20
+    c.done()
+    assert c.statistics()["success"] == 10
 
 
 def test_stop_leaves_what_has_not_begun(make_fleet):
@@ -131,7 +131,7 @@ def test_stop_leaves_what_has_not_begun(make_fleet):
 def test_an_attempt_that_failed_is_made_again_by_itself(make_fleet):
     fleet = make_fleet(5, "--fota-faults", "broken=@1,corrupt=@3,once")
     c = fleet.campaign(x_retry={"attempts": 2, "backoff_seconds": 1}).start()
-    assert c.stopped()["state"] == "autostopped"
+    c.done()
     attempts = [c.devices()[device]["x_attempts"] for device in fleet.ids]
     assert attempts == [0, 1, 0, 1, 0]
     assert c.statistics()["success"] == 5
@@ -159,19 +159,21 @@ def test_nothing_begins_outside_of_the_window(make_fleet):
     closed.post("stop")
     assert closed.stopped()["state"] == "userstopped"
     opened.start()
-    assert opened.stopped()["state"] == "autostopped"
+    opened.done()
     assert set(fleet.versions().values()) == {"1.2.0"}
 
 
 def test_older_and_forged_manifests_change_nothing(make_fleet, tmp_path):
     fleet = make_fleet(3, "--fw-version", "1.5.0")
     older = fleet.campaign("1.4.9", x_retry={"attempts": 0}).start()
+    older.done()
+    older.post("stop")
     older.stopped()
     assert {row["x_code"] for row in older.devices().values()} == {"UPD2_FAIL_27"}
     data = os.urandom(1000)
     _, manifest = Author(tmp_path / "forger").upload(fleet.rest, data, "9.9.9")
     forged = Campaign(fleet.rest, manifest, x_retry={"attempts": 0}).start()
-    forged.stopped()
+    forged.done()
     assert {row["x_code"] for row in forged.devices().values()} == {"UPD2_FAIL_23"}
     assert set(fleet.versions().values()) == {"1.5.0"}
     summary = fleet.sim.stop()
@@ -182,7 +184,7 @@ def test_older_and_forged_manifests_change_nothing(make_fleet, tmp_path):
 def test_object_5_pulls_and_is_pushed(make_fleet, how):
     fleet = make_fleet(10, "--update-object", how, "--next-version", "1.1.0", "--fota-faults", "corrupt=@4")
     c = fleet.campaign(x_retry={"attempts": 0}).start()
-    assert c.stopped()["state"] == "autostopped"
+    c.done()
     assert c.statistics() == {"success": 9, "fail": 1, "skipped": 0, "info": 0}
     assert c.devices()[fleet.ids[4]]["x_code"] == "UPD1_FAIL_5"
     assert fleet.versions() == {i: "1.0.0" if i == 4 else "1.1.0" for i in range(10)}
@@ -190,30 +192,36 @@ def test_object_5_pulls_and_is_pushed(make_fleet, how):
 
 
 def test_a_bad_wire_and_small_blocks(make_fleet):
-    fleet = make_fleet(10, "--loss", 0.02, "--dup", 0.03, "--reorder", 0.03, "--block", 256, "--seed", 5)
+    fleet = make_fleet(5, "--loss", 0.01, "--dup", 0.03, "--reorder", 0.03, "--block", 512, "--seed", 5)
     c = fleet.campaign(x_timeouts={}).start()
-    assert c.stopped(120)["state"] == "autostopped"
-    assert c.statistics()["success"] == 10
-    assert fleet.sim.stop()["blocks"] >= 10 * 79
+    c.done(120)
+    assert c.statistics()["success"] == 5
+    assert fleet.sim.stop()["blocks"] >= 5 * 40
 
 
 @pytest.mark.parametrize("stack", ["libcoap"])
 def test_the_same_through_foreign_code(make_fleet, stack):
     fleet = make_fleet(10, "--stack", stack)
     c = fleet.campaign().start()
-    assert c.stopped()["state"] == "autostopped"
+    c.done()
     assert c.statistics()["success"] == 10
 
 
-def test_the_server_crashes_in_the_middle(make_server, make_sim, tmp_path):
+@pytest.mark.parametrize("crash", [False, pytest.param(True, marks=pytest.mark.skipif(
+    not os.environ.get("DR_LONG"), reason="devices notice only after 60 to 90 s that nobody knows them"))])
+def test_the_server_restarts_in_the_middle(make_server, make_sim, tmp_path, crash):
     port = harness.free_port()
     server = make_server("--shards", 1, "--coaps", f"127.0.0.1:{port}")
-    fleet = Fleet(server, make_sim, tmp_path, 10, "--fota-faults", "slow=100%", "--lifetime", 6)
-    c = fleet.campaign().start()
+    fleet = Fleet(server, make_sim, tmp_path, 10, "--fota-faults", "slow=100%")
+    c = fleet.campaign(x_timeouts={"install": 60}).start()
     c.until("all download", lambda c: c["x_progress"]["in_flight"] == 10)
-    server.kill()
+    if crash:
+        server.kill()
+    else:
+        server.stop()
     server.start()
     c.rest = fleet.rest = server.rest()
-    assert c.stopped(120)["state"] == "autostopped"
+    c.done(240)
     assert c.statistics()["success"] == 10
     assert set(fleet.versions().values()) == {"1.1.0"}
+    assert fleet.sim.stop()["blocks"] < 10 * 20 + 20  # none began anew

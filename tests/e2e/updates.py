@@ -85,6 +85,14 @@ class Campaign:
     def stopped(self, timeout=60):
         return self.until("the end of the campaign", lambda c: c["phase"] == "stopped", timeout)
 
+    def done(self, timeout=60):
+        """Wait until nothing goes on with any device; the statistics. The campaign itself ends later."""
+        def over():
+            counts = self.statistics()
+            return counts if counts["info"] == 0 and any(counts.values()) else None
+
+        return wait_for("the end of all updates", over, timeout, every=0.1)
+
     def progress(self):
         return self.get()["x_progress"]
 
