@@ -122,9 +122,13 @@ static struct camp_tally sum(const struct camp *c)
 int64_t camp_slots(const struct camp *c)
 {
     int64_t n = c->reserved;
+    bool brief = camp_now(c->e) - c->asked_at < CAMP_ASK_MS;
 
     for (size_t w = 0; w < CAMP_WAVES_MAX; w++) {
-        n += camp_tally_slots(&c->tally[w]);
+        const struct camp_tally *t = &c->tally[w];
+        n += camp_tally_slots(t);
+        /* most decide at once, and would else go on beside those that took their places */
+        n += brief ? t->by_status[CAMP_ASK_DOWNLOAD] + t->by_status[CAMP_ASK_INSTALL] : 0;
     }
     return n;
 }
@@ -433,7 +437,7 @@ static void drive_admit(struct camp *c)
         c->ready_none = true;
         return;
     }
-    c->admitting = true; /* once a tick and once more for each round that found some */
+    c->admitting = true; /* until the round is stored, or the next tick */
     begun(camp_admit(c, (uint32_t)(room > CAMP_ADMIT_BATCH ? CAMP_ADMIT_BATCH : room), wave,
                      admitted));
 }

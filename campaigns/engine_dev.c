@@ -76,6 +76,9 @@ static void tally_move(struct camp *c, const struct db_campaign_device *from,
     t->failed_by[from->status == CAMP_FAILED ? from->fail : 0] -= from->status == CAMP_FAILED;
     t = &c->tally[to->wave];
     t->by_status[to->status]++;
+    if (to->status == CAMP_ASK_DOWNLOAD || to->status == CAMP_ASK_INSTALL) {
+        c->asked_at = camp_now(c->e);
+    }
     t->failed_by[to->status == CAMP_FAILED ? to->fail : 0] += to->status == CAMP_FAILED;
 }
 

@@ -21,6 +21,7 @@
 #define CAMP_ADMIT_BATCH        64
 #define CAMP_COPY_BATCH         500
 #define CAMP_STORE_AGAIN_MS     1000
+#define CAMP_ASK_MS             5000 /**< a device that decides for longer gives its slot back */
 #define CAMP_CONTENT_AGAIN_MS   30000
 #define CAMP_LOOK_AGAIN_MS      60000
 #define CAMP_END_DEFAULT_MS     (30LL * 86400 * 1000)
@@ -95,6 +96,7 @@ struct camp {
     struct camp_tally tally[CAMP_WAVES_MAX];
     bool tallied;
     int64_t reserved;
+    int64_t asked_at; /**< when a device began to decide, most lately */
     struct dr_list devs;
     size_t n_devs;
     struct camp_content content;
