@@ -31,6 +31,7 @@ struct lwm2m_models;
 /** Owners that are parts of the server and no API key: below every id. */
 #define DEV_KEY_CAMPAIGNS             1
 #define DEV_KEY_DEVICE                2 /* values that a device reports unasked, by itself */
+#define DEV_KEY_RENEWALS              3
 #define DEV_KEY_INTERNAL_LAST         255
 /** Requests that wait for one device. */
 #define DEV_QUEUE_MAX                 20

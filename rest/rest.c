@@ -117,6 +117,7 @@ static const struct rest_routes *const all_routes[] = {
     &rest_v3_devices_routes,
     &rest_v3_device_requests_routes,
     &rest_v3_bootstrap_policies_routes,
+    &rest_v3_certificate_enrollments_routes,
     &rest_v2_subscriptions_routes,
     &rest_v2_endpoints_routes,
     &rest_v3_device_events_routes,

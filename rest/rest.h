@@ -22,6 +22,7 @@ struct camp_engine;
 struct camp_images;
 struct cert_install;
 struct dev_trust;
+struct dev_renewals;
 struct rest;
 
 struct rest_config {
@@ -40,6 +41,7 @@ struct rest_config {
     const char *lwm2m_uri;
     const uint8_t *server_ca; /**< DER: what devices check the LwM2M server against */
     size_t server_ca_len;
+    struct dev_renewals *renewals; /**< NULL: certificates are not renewed (503) */
     const char *data_dir; /**< where a backup is put before it is sent; borrowed for ever */
     const char *version;  /**< of the program; borrowed for ever */
     /** Is the server ready for traffic (GET /readyz)? NULL: once rest_new() has returned. */

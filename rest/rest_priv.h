@@ -96,6 +96,7 @@ extern const struct rest_routes rest_v3_device_certificates_routes;
 extern const struct rest_routes rest_v3_certificate_issuers_routes;
 extern const struct rest_routes rest_v3_device_enrollments_routes;
 extern const struct rest_routes rest_v3_bootstrap_policies_routes;
+extern const struct rest_routes rest_v3_certificate_enrollments_routes;
 extern const struct rest_routes rest_v3_firmware_images_routes;
 extern const struct rest_routes rest_v3_firmware_manifests_routes;
 extern const struct rest_routes rest_v3_upload_jobs_routes;

@@ -33,7 +33,9 @@
 #include "db/db.h"
 #include "devices/boot.h"
 #include "devices/dev.h"
+#include "devices/est.h"
 #include "devices/issue.h"
+#include "devices/renew.h"
 #include "devices/trust.h"
 #include "lwm2m/model.h"
 #include "lwm2m/model_xml.h"
@@ -83,6 +85,8 @@ struct srv {
     struct db *db;
     struct dev_trust *trust;
     struct dev_issuer *issuer;
+    struct dev_est *est;
+    struct dev_renewals *renewals;
     uint8_t server_ca[CERT_DER_MAX]; /* what devices check the LwM2M server against */
     size_t server_ca_len;
     struct lwm2m_models *models;
@@ -555,6 +559,20 @@ static dr_err_t make_boot(struct srv *s)
     return err == DR_OK ? dev_boot_new(&config, &s->boot) : err;
 }
 
+/* Certificates for keys that devices make, on both ports, and their renewal. */
+static dr_err_t make_est(struct srv *s)
+{
+    dr_err_t err = dev_est_new(s->issuer, s->db, &s->est);
+
+    if (err == DR_OK) {
+        err = dev_core_route(s->devices, "est", dev_est_request, s->est);
+    }
+    if (err == DR_OK && s->boot != NULL) {
+        err = dev_boot_route(s->boot, "est", dev_est_request, s->est);
+    }
+    return err == DR_OK ? dev_renewals_new(s->control, s->devices, s->db, &s->renewals) : err;
+}
+
 static dr_err_t make_campaigns(struct srv *s)
 {
     char dir[DR_PATH_MAX], secure[CAMP_BASE_MAX + 1], open[CAMP_BASE_MAX + 1];
@@ -799,6 +817,7 @@ static dr_err_t make_rest(struct srv *s)
         .lwm2m_uri = s->lwm2m_uri,
         .server_ca = s->server_ca,
         .server_ca_len = s->server_ca_len,
+        .renewals = s->renewals,
         .version = PACKAGE_VERSION,
     };
     return rest_new(&config, &s->rest);
@@ -1057,6 +1076,9 @@ static dr_err_t prepare(struct srv *s)
         err = make_boot(s);
     }
     if (err == DR_OK) {
+        err = make_est(s);
+    }
+    if (err == DR_OK) {
         err = make_campaigns(s);
     }
     if (err == DR_OK) {
@@ -1133,6 +1155,8 @@ static void free_all(struct srv *s)
     s->control = loop_free(s->control);
     s->security = cx_security_unref(s->security);
     s->boot_security = cx_security_unref(s->boot_security);
+    s->renewals = dev_renewals_free(s->renewals);
+    s->est = dev_est_free(s->est);
     s->issuer = dev_issuer_free(s->issuer);
     s->trust = dev_trust_free(s->trust);
     srv_keys_close(&s->keys);
