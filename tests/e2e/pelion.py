@@ -46,7 +46,7 @@ class Peer:
         *lines, self.buffer = self.buffer.split(b"\n")
         self.seen += [json.loads(line) for line in lines]
 
-    def expect(self, name, timeout=20, **members):
+    def expect(self, event_name, /, timeout=20, **members):
         """The next event of that name with these members; others before it are passed over."""
         end = time.monotonic() + timeout
         at = self.next
@@ -54,11 +54,11 @@ class Peer:
             while at < len(self.seen):
                 event = self.seen[at]
                 at += 1
-                if event["ev"] == name and all(event.get(k) == v for k, v in members.items()):
+                if event["ev"] == event_name and all(event.get(k) == v for k, v in members.items()):
                     self.next = at
                     return event
             if time.monotonic() > end:
-                raise Failed(f"no event '{name}' {members} in {timeout} s; since then: {self.seen[self.next:][-12:]}")
+                raise Failed(f"no event '{event_name}' {members} in {timeout} s; since then: {self.seen[self.next:][-12:]}")
             self._read(end - time.monotonic())
 
     def collect(self, seconds):

@@ -13,18 +13,29 @@ PSK = "00112233445566778899aabbccddeeff"
 
 
 class World:
-    """A server with certificates of a test's own authorities, and its devices."""
+    """A server with its own certificates; devices come with those of authorities that the account trusts."""
 
     def __init__(self, folder):
         self.dir = folder
-        self.servers = Authority(folder / "pki", "server-root")
-        self.devices = Authority(folder / "pki", "device-root")
-        cert, key = self.servers.issue("lwm2m-server", server=True, cn="lwm2m")
-        self.server = harness.Server(folder / "data", "--coaps-cert", cert, "--coaps-key", key, "--coaps-ca",
-                                     self.devices.path)
+        self.server = harness.Server(folder / "data", "--device-host", "127.0.0.1")
         self.server.start()
+        rest = self.rest()
+        self.roots = {}
+        for service in ("lwm2m", "bootstrap"):
+            self.roots[service] = folder / f"{service}-root.pem"
+            self.roots[service].write_text(rest.get(f"/v3/server-credentials/{service}")["server_certificate"])
+        self.devices = self.trust("lwm2m")
+        self.factory = self.trust("bootstrap")
         self.peers = []
         self.count = 0
+
+    def trust(self, service):
+        """An authority of the account for devices of that service."""
+        authority = Authority(self.dir / "pki", f"{service}-devices")
+        self.rest()("POST", "/v3/trusted-certificates",
+                    {"name": f"{service} devices", "service": service, "certificate": authority.path.read_text()},
+                    expect=201)
+        return authority
 
     @property
     def account(self):
@@ -34,14 +45,18 @@ class World:
         host, port = self.server.address("coaps")
         return f"{host}:{port}"
 
-    def peer(self, *options, mode="dtls", ep=None, cert=None, aid=None, log=True):
-        """A device with a certificate of the device authority; not connected yet."""
+    def peer(self, *options, mode="dtls", ep=None, aid=None):
+        """A device with a certificate of the device authority, and one for bootstrap; not connected yet."""
         self.count += 1
         ep = ep or f"dev-{self.count:04}"
-        crt, key = cert or self.devices.issue(f"device-{self.count}", cn=ep, ou=self.account)
+        crt, key = self.devices.issue(f"device-{self.count}", cn=ep, ou=self.account)
+        boot_crt, boot_key = self.factory.issue(f"factory-{self.count}", cn=ep, ou=self.account)
+        boot_host, boot_port = self.server.address("bootstrap")
         peer = Peer("--server", self.address(), "--mode", mode, "--ep", ep, "--aid", aid or self.account, "--cert",
-                    crt, "--key", key, "--ca", self.servers.path, "--ack-timeout", 1000, *options,
-                    log=self.dir / "peer.log" if log else None)
+                    crt, "--key", key, "--ca", self.roots["lwm2m"], "--bootstrap", f"{boot_host}:{boot_port}",
+                    "--boot-cert", boot_crt, "--boot-key", boot_key, "--boot-ca", self.roots["bootstrap"],
+                    "--boot-query", f"aid={aid or self.account}", "--ack-timeout", 1000, *options,
+                    log=self.dir / "peer.log")
         peer.ep = ep
         self.peers.append(peer)
         return peer
@@ -351,6 +366,165 @@ def test_row_23_a_new_handshake_replaces_the_session(world):
     peer.expect("connected")
     assert peer.expect("registered")["location"] == peer.registered["location"]
     assert world.value(peer, "/3/0/0") == (200, "dev_manufacturer")
+
+
+@both
+def test_row_05_06_07_29_bootstrap_with_a_certificate(world, mode):
+    peer = world.peer(mode=mode)
+    peer.say("bootstrap")
+    peer.expect("connected", renegotiated=0)
+    peer.expect("bootstrap-accepted")
+    writes = []
+    for _ in range(4):
+        got = peer.expect("boot-write")
+        writes.append((got["path"], got["code"]))
+    assert writes == [("0", "2.02"), ("0", "2.04"), ("1", "2.04"), ("3", "2.04")]
+    done = peer.expect("bootstrapped")
+    assert (done["good"], done["broken"], done["mode"]) == (1, 0, 2)
+    assert (done["cn"], done["ou"]) == (peer.ep, world.account)
+    assert done["uri"] == f"coaps://{world.address()}?aid={world.account}"
+    assert done["cert_len"] <= 1024
+    peer.expect("connected", renegotiated=0)
+    registered = peer.expect("registered")
+    assert registered["location"] == f"rd/{world.account}/{done['l']}"  # the device id is that of the certificate
+    methods = [(e["method"], e["path"]) for e in peer.events("request")][:5]
+    assert methods == [("DELETE", "0"), ("PUT", "0"), ("PUT", "1"), ("PUT", "3"), ("POST", "bs")]
+    assert abs(done["time"] - time.time()) < 30  # row 29: resource 13 alone
+    assert not peer.events("failed")
+
+
+@both
+def test_row_05_a_second_bootstrap_with_the_device_id_and_separate_answers(world, mode):
+    peer = world.peer(mode=mode)
+    peer.say("bootstrap")
+    first = peer.expect("bootstrapped")
+    peer.expect("registered")
+    peer.say("opt two-step 1").say("bootstrap")
+    again = peer.expect("bootstrapped")
+    assert (again["good"], again["l"]) == (1, first["l"])
+    peer.expect("registered")
+
+
+@both
+def test_row_05_bootstrap_with_blocks_of_256(world, mode):
+    peer = world.peer(mode=mode)
+    peer.say("opt block 256").say("bootstrap")
+    assert peer.expect("bootstrapped")["good"] == 1
+    peer.expect("registered")
+
+
+@both
+def test_row_10_bootstrap_claims_are_held_against_the_certificate(world, mode):
+    peer = world.peer(mode=mode, aid="0" * 31 + "1")
+    peer.say("bootstrap")
+    assert peer.expect("refused", request="bootstrap")["code"] in ("4.00", "4.03")
+
+
+@both
+def test_row_16_est_on_the_lwm2m_connection(world, mode):
+    peer = world.up(mode=mode)
+    peer.say("est")
+    got = peer.expect("est")
+    assert (got["code"], got["good"], got["count"]) == ("2.04", 1, 1)
+    subject = got["subject"]
+    assert f"CN={peer.ep}" in subject and f"OU={world.account}" in subject and f"L={peer.id}" in subject
+    peer.say("reconnect")  # with the new certificate
+    peer.expect("connected")
+    peer.expect("updated")
+
+
+@both
+def test_row_16_est_comes_in_blocks_by_repeated_posts(world, mode):
+    peer = world.up(mode=mode)
+    peer.say("opt block 256").say("est custom-1")
+    got = peer.expect("est", name="custom-1")
+    assert got["good"] == 1
+    assert got["blocks"] >= 2
+    listed = world.rest().get(f"/v3/drover/device-certificates?endpoint_name={peer.ep}")["data"]
+    assert len([c for c in listed if c["name"] == "custom-1"]) == 1  # the blocks were no new requests
+
+
+@both
+def test_row_16_est_refuses_names_of_others(world, mode):
+    peer = world.up(mode=mode)
+    peer.say("opt ep somebody-else").say("est")
+    got = peer.expect("est")
+    assert (got["code"], got["good"]) == ("4.00", 0)
+
+
+@both
+def test_row_16_est_at_bootstrap_keeps_the_key_on_the_device(world, mode):
+    world.rest()("POST", "/v3/drover/bootstrap-policies",
+                 {"scope": "endpoint", "endpoint_pattern": "est-*", "security": "est"}, expect=201)
+    peer = world.peer(mode=mode, ep=f"est-{mode}")
+    peer.say("bootstrap")
+    got = peer.expect("est")
+    assert got["good"] == 1
+    done = peer.expect("bootstrapped")
+    assert (done["good"], done["mode"]) == (1, 4)
+    registered = peer.expect("registered")
+    assert registered["location"].endswith(done["l"])
+
+
+@both
+def test_row_31_a_renewal_is_a_post_with_a_late_answer(world, mode):
+    peer = world.up(mode=mode)
+    rest = world.rest()
+    made = rest("POST", f"/v3/devices/{peer.id}/certificates/LWM2M/renew", expect=201)[1]
+    assert (made["enroll_status"], made["device_id"]) == ("new", peer.id)
+    body = peer.expect("request", method="POST", path="35011/0/27002")
+    assert (body["format"], bytes.fromhex(body["body"])) == (0, b"\0\1\0\6LWM2M\0")
+    assert peer.expect("est")["good"] == 1
+    peer.expect("answered-late", path="35011/0/27002")
+
+    def over():
+        row = rest.get(f"/v3/certificate-enrollments/{made['id']}")
+        return row if row["enroll_status"] == "completed" else None
+
+    row = harness.wait_for("the renewal to be over", over, 10)
+    assert (row["enroll_result"], row["certificate_name"]) == ("success", "LWM2M")
+    peer.say("reconnect")
+    peer.expect("connected")
+    peer.expect("updated")
+    page = rest.get(f"/v3/certificate-enrollments?device_id__eq={peer.id}")
+    assert [e["id"] for e in page["data"]] == [made["id"]]
+
+
+def test_row_31_what_goes_wrong_with_a_renewal_is_told(world):
+    peer = world.up()
+    rest = world.rest()
+    made = rest("POST", f"/v3/devices/{peer.id}/certificates/BOOTSTRAP/renew", expect=201)[1]
+    row = harness.wait_for("the end", lambda: (lambda e: e if e["enroll_status"] == "completed" else None)(
+        rest.get(f"/v3/certificate-enrollments/{made['id']}")), 10)
+    assert row["enroll_result"] == "failure" and "no certificate of that name" in row["enroll_result_detail"]
+    peer.say("opt exec-delay 3000")
+    rest("POST", f"/v3/devices/{peer.id}/certificates/none/renew", expect=201)
+    rest("POST", f"/v3/devices/{peer.id}/certificates/LWM2M/renew", expect=409)
+    rest("POST", f"/v3/devices/{'0' * 31}5/certificates/LWM2M/renew", expect=404)
+    away = world.up()
+    away.say("deregister")
+    away.expect("deregistered")
+    rest("POST", f"/v3/devices/{away.id}/certificates/LWM2M/renew", expect=423)
+    code, out, _ = world.server.cli("cert", "renew", world.up().id)
+    assert code == 0 and len(out.strip()) == 32
+
+
+@both
+def test_row_21_a_certificate_of_a_deleted_device_sends_it_back_to_bootstrap(world, mode):
+    peer = world.peer(mode=mode)
+    peer.say("bootstrap")
+    first = peer.expect("bootstrapped")
+    peer.expect("registered")
+    world.rest()("DELETE", f"/v3/devices/{first['l']}", expect=204)
+    peer.expect("closed")
+    peer.say("connect")
+    peer.expect("connected")
+    refused = peer.expect("refused", request="register")
+    assert (refused["code"], refused["rebootstrap"]) == ("4.03", 1)
+    peer.say("bootstrap")
+    again = peer.expect("bootstrapped")
+    assert again["good"] == 1 and again["l"] != first["l"]
+    peer.expect("registered")
 
 
 def test_row_34_psk_builds_register_too(world):
