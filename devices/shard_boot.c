@@ -674,7 +674,9 @@ static uint8_t request_check(struct boot_session *s, const struct cx_inbound *in
         accounts_read(s, bs);
         return 0;
     }
-    s->pelion = has_extra(bs, "aid") || has_extra(bs, "mccv") || has_extra(bs, "iep");
+    /* a Pelion client that is to be claimed knows no account and says nothing but its name */
+    s->pelion = has_extra(bs, "aid") || has_extra(bs, "mccv") || has_extra(bs, "iep") ||
+                (s->cert.enrollment && bs->pct == LWM2M_CT_NONE);
     s->pct = bs->pct;
     return 0;
 }
