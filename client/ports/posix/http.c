@@ -5,11 +5,11 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "client/hal.h"
+#include "client/ports/posix/http_head.h"
 
 #define POLL_MS      2
 #define BYTES_MAX    16384 /* of one turn */
@@ -143,45 +143,24 @@ const struct cl_fetcher *http_fetcher(struct cl_update *update)
     return &fetcher;
 }
 
-/* The value of a header field, or NULL. */
-static const char *field(const char *name)
-{
-    size_t n = strlen(name);
-
-    for (const char *line = strstr(http.head, "\r\n"); line != NULL;
-         line = strstr(line + 2, "\r\n")) {
-        if (strncasecmp(line + 2, name, n) == 0 && line[2 + n] == ':') {
-            return line + 3 + n + strspn(line + 3 + n, " \t");
-        }
-    }
-    return NULL;
-}
-
 /* The head is whole. @return CL_OK: its body is what was asked for */
 static cl_err_t head_take(void)
 {
-    unsigned status = 0;
-    unsigned long long from = 0;
+    struct http_head h;
 
-    if (sscanf(http.head, "HTTP/1.%*1[01] %3u", &status) != 1) {
+    if (!http_head_parse(http.head, &h)) {
         return CL_ERR_REFUSED;
     }
-    if (status >= 500) {
+    if (h.status >= 500) {
         return CL_ERR_BUSY;
     }
-    const char *length = field("Content-Length"), *range = field("Content-Range");
-    if ((status != 200 && status != 206) || field("Transfer-Encoding") != NULL) {
+    if ((h.status != 200 && h.status != 206) || h.encoded || h.from > http.from ||
+        (h.status == 206 && !h.has_range)) {
         return CL_ERR_REFUSED;
     }
-    if (status == 206 && (range == NULL || sscanf(range, "bytes %llu-", &from) != 1)) {
-        return CL_ERR_REFUSED;
-    }
-    if (from > http.from) {
-        return CL_ERR_REFUSED;
-    }
-    http.at = (uint32_t)from; /* a server without ranges begins at 0: the rest is skipped */
-    http.has_length = length != NULL;
-    http.left = length != NULL ? strtoull(length, NULL, 10) : 0;
+    http.at = (uint32_t)h.from; /* a server without ranges begins at 0: the rest is skipped */
+    http.has_length = h.has_length;
+    http.left = h.length;
     http.in_body = true;
     return CL_OK;
 }
