@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """drover-client takes updates from a real server: campaigns, refusals, cuts of power, images that fail."""
 import base64
+import hashlib
+import json
 import os
 import socket
+import struct
+import subprocess
 import threading
 import uuid
 
@@ -103,6 +107,7 @@ def told(channel, path):
     return [harness.payload_text(n) for n in channel.notifications if n["path"] == path]
 
 
+@pytest.mark.sanitized
 @pytest.mark.parametrize("form", ["lwm2m", "pelion"])
 def test_campaign_updates_a_device(server, author, make_device, form):
     device = make_device(server, "--form", form)
@@ -272,6 +277,7 @@ def test_power_is_cut_anywhere(server, author, make_device):
         assert any(line.startswith("drover-client: runs 1.1.0 from slot A") for line in device.err)
 
 
+@pytest.mark.sanitized
 def test_packages_are_pushed_and_pulled(server, author, make_device):
     device = make_device(server)
     rest = server.rest()
@@ -367,6 +373,7 @@ class OddServer(threading.Thread):
         self.socket.close()
 
 
+@pytest.mark.sanitized
 def test_http_downloads_go_on_and_odd_servers_do_no_harm(server, author, make_device):
     device = make_device(server, "--http-download")
     rest = server.rest()
@@ -399,3 +406,34 @@ def test_http_downloads_go_on_and_odd_servers_do_no_harm(server, author, make_de
     ranges = [[line for line in r.split("\r\n") if line.startswith("Range:")] for r in odd.requests]
     assert ranges == [[], [], ["Range: bytes=20000-"], ["Range: bytes=30001-"]]
     assert all(r.startswith("GET /fw?a=b HTTP/1.1\r\nHost: 127.0.0.1:") for r in odd.requests)
+
+
+def test_images_are_made_as_documented(author, tmp_path):
+    body, out = tmp_path / "body", tmp_path / "image"
+    body.write_bytes(b"program")
+
+    def create(*options):
+        return harness.run("drover", "client-image", "create", "-k", author.key, "-b", body, "-o", out, *options,
+                           check=False)
+
+    code, text, _ = create("-v", "1.2.3", "--counter", 7, "--downgrade", "--json")
+    assert code == 0, text
+    image = out.read_bytes()
+    assert json.loads(text) == {"file": str(out), "size": 519, "sha256": hashlib.sha256(image).hexdigest()}
+    words = struct.unpack("<4s7I", image[:32])
+    assert words == (b"DIM1", 512, 0, 7, 1 << 20 | 2 << 10 | 3, 7, 1, 0)
+    assert image[32:64] == hashlib.sha256(b"program").digest() and image[512:] == b"program"
+    # openssl finds the signature right, too
+    r, s = (int.from_bytes(image[at:at + 32], "big") for at in (448, 480))
+    der = b"".join(bytes([2, len(n)]) + n for n in (v.to_bytes(v.bit_length() // 8 + 1, "big") for v in (r, s)))
+    (tmp_path / "sig").write_bytes(bytes([0x30, len(der)]) + der)
+    (tmp_path / "signed").write_bytes(image[:448])
+    subprocess.run(["openssl", "pkey", "-in", author.key, "-pubout", "-out", tmp_path / "pub"], check=True)
+    subprocess.run(["openssl", "dgst", "-sha256", "-verify", tmp_path / "pub", "-signature", tmp_path / "sig",
+                    tmp_path / "signed"], check=True, capture_output=True)
+    out.unlink()
+    for options in (("-v", "1.2"), ("-v", "0.0.0"), ("-v", "1.2.3", "--counter", "4294967296"), (), ("-v", "1.2.3", "x")):
+        assert create(*options)[0] == 2, options
+    body.write_bytes(b"")
+    assert create("-v", "1.2.3")[0] == 1
+    assert not out.exists()
