@@ -648,6 +648,7 @@ dr_err_t camp_engine_new(const struct camp_config *config, struct camp_engine **
     e->mono0 = dr_mono_ms();
     e->wall0 = dr_wall_ms();
     e->clock_ok = true;
+    camp_faults_init(&e->faults);
     dr_list_init(&e->camps);
     dr_wheel_init(&e->wheel, (uint64_t)camp_now(e));
     e->buckets = calloc(CAMP_BUCKETS_OF_DEVICES, sizeof *e->buckets);

@@ -110,6 +110,7 @@ static void write_start(struct camp_dev *d)
                              .done = write_done,
                              .lane = DB_LANE_ACK,
                              .savepoint = true};
+    camp_fault(&e->faults, CAMP_FAULT_DECIDED);
     d->writing = true;
     d->write_again = false;
     e->busy++;
@@ -184,6 +185,7 @@ static void write_done(struct db_job *job, dr_err_t err)
             write_later(d);
         }
     } else {
+        camp_fault(&e->faults, CAMP_FAULT_STORED);
         d->next.d.version++;
         tally_move(c, &d->row.d, &d->next.d);
         d->row = d->next;
@@ -429,6 +431,7 @@ static void asked(struct camp_dev *d, dr_err_t err)
     struct camp *c = d->c;
     struct camp_engine *e = c->e;
 
+    camp_fault(&e->faults, CAMP_FAULT_ASKED);
     d->asking = false;
     if (d->doomed || e->stopping) {
         if (d->doomed && !d->writing) {
@@ -571,6 +574,7 @@ static void event_answer(struct camp_engine *e, const struct dev_event *ev)
 {
     uint64_t id, seq, step;
 
+    camp_fault(&e->faults, CAMP_FAULT_ANSWERED);
     dev_answer_delivered(e->cfg.devices, ev->request);
     if (ev->async_id == NULL ||
         sscanf(ev->async_id, "c%16" SCNx64 "-%" SCNx64 "-%" SCNx64, &id, &seq, &step) != 3) {

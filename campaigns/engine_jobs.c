@@ -116,6 +116,9 @@ static void job_end(struct camp_job *j, dr_err_t err)
     struct camp_engine *e = c->e;
     camp_then *then = j->then;
 
+    if (j->job.run != NULL) {
+        camp_fault(&e->faults, CAMP_FAULT_DONE);
+    }
     job_free(j);
     c->busy = false;
     then(c, err);
@@ -129,6 +132,7 @@ static dr_err_t job_submit(struct camp_job *j, db_job_run_fn *run, db_job_done_f
     dr_assert(!c->busy);
     j->job = (struct db_job){
         .home = c->e->loop, .run = run, .done = done, .lane = DB_LANE_ACK, .savepoint = true};
+    camp_fault(&c->e->faults, CAMP_FAULT_BEGUN);
     dr_err_t err = db_submit(c->e->db, &j->job);
     if (err != DR_OK) {
         job_free(j);

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "campaigns/campaign.h"
+#include "campaigns/fault.h"
 #include "db/db.h"
 #include "db/event.h"
 #include "devices/dev.h"
@@ -134,6 +135,7 @@ struct camp_engine {
     struct camp_clock clock;
     bool clock_ok;
     bool running, stopping;
+    struct camp_faults faults;
     uint32_t busy; /**< jobs, reads and calls under way */
     void (*load_done)(void *data, dr_err_t err);
     void *load_data;

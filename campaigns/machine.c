@@ -376,6 +376,11 @@ static void report_progress(struct move *m, const struct camp_report *r, bool de
     struct db_campaign_device *d = &m->row->d;
     int64_t to = status_of_phase(r->at);
 
+    if (!definitive && to < CAMP_INSTALLING &&
+        (d->status == CAMP_INSTALLING || d->status == CAMP_REBOOTING)) {
+        read_again(m); /* old news, repeated after a crash of ours, or it begins anew: ask */
+        return;
+    }
     if (d->status == to) {
         if (definitive && d->left_ms == POLL_OF_TIMEOUT && to != CAMP_ASK_DOWNLOAD &&
             to != CAMP_ASK_INSTALL) {
@@ -606,7 +611,7 @@ static void op_failed(struct move *m)
         withdraw_failed(m);
         return;
     }
-    if (camp_status_final(d->status)) {
+    if (camp_status_final(d->status) || d->status == CAMP_RETRY_WAIT) {
         op_clear(m);
         return;
     }
@@ -628,6 +633,11 @@ static void op_failed(struct move *m)
         op_clear(m); /* it does not tell: wait for what it says by itself */
         return;
     }
+    if (d->op == CAMP_OP_EXECUTE && d->attempt < m->p->retry_max) {
+        d->attempt++; /* perhaps it was told before a crash of ours and works already */
+        read_again(m);
+        return;
+    }
     attempt_failed(m, in->fail == CAMP_FAIL_NONE ? CAMP_FAIL_TRANSIENT : in->fail, in->code,
                    in->reason);
 }
@@ -644,9 +654,13 @@ static void online(struct move *m)
     }
     switch (d->status) {
     case CAMP_QUEUED:
-    case CAMP_RETRY_WAIT:
     case CAMP_ADMITTED:
     case CAMP_DELIVERING:
+        break;
+    case CAMP_RETRY_WAIT:
+        if (d->delivered != 0) { /* it may have got there all the same */
+            read_again(m);
+        }
         break;
     case CAMP_INSTALLING:
     case CAMP_REBOOTING:

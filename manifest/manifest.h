@@ -186,7 +186,7 @@ DR_CHECK dr_err_t manifest_parse(struct dr_bytes in, struct manifest *ret,
 
 /** What the checker knows; what is NULL or zero is not checked. All borrowed. */
 struct manifest_means {
-    const struct manifest_key *const *keys; /**< trusted; at least one */
+    const struct manifest_key *const *keys; /**< trusted; none: no signature is good */
     size_t key_count;
     const uint8_t *vendor, *class_id, *device; /**< 16 octets */
     const char *const *components;             /**< names that the device knows (v3) */
@@ -201,6 +201,9 @@ struct manifest_means {
     size_t uri_max;                /**< 0 = MANIFEST_URI_MAX (v3 only) */
     size_t manifest_max;           /**< 0 = MANIFEST_SIZE_MAX */
     bool need_installed_signature; /**< v3 devices whose bootloader checks images */
+    /** There are no keys: every check but that of who signed it. Only for what a device checks
+     * later. */
+    bool any_signer;
     bool upload; /**< from an author: no key trailer, no device record after the manifest */
 };
 

@@ -363,24 +363,19 @@ static void row_fill(struct op *op, const struct manifest *m)
 /* Read it; false = answered. */
 static bool manifest_read(struct op *op)
 {
+    /* whose keys its devices trust is not known here */
+    static const struct manifest_means means = {.any_signer = true, .upload = true};
     struct manifest m;
-    struct manifest_fault fault = {0};
-    dr_err_t err = manifest_parse(dr_dynbuf_bytes(&op->file), &m, &fault);
+    struct manifest_verdict verdict;
 
-    if (err == DR_OK && m.payload_key.len != 0) {
-        err = DR_ERR_PROTO;
-        fault.check = MANIFEST_CHECK_MALFORMED;
-        (void)snprintf(fault.why, sizeof fault.why, "it has a key trailer, which is the server's");
-    }
-    if (err == DR_OK) {
+    manifest_check(dr_dynbuf_bytes(&op->file), &means, &verdict, &m);
+    if (verdict.accepted) {
         row_fill(op, &m);
         return true;
     }
     char text[256];
     (void)snprintf(text, sizeof text, "no device can accept this manifest: %s: %s",
-                   manifest_check_name(fault.check),
-                   err == DR_ERR_UNSUPPORTED && fault.why[0] == '\0' ? "unknown format"
-                                                                     : fault.why);
+                   manifest_check_name(verdict.fault.check), verdict.fault.why);
     dr_dynbuf_fini(&op->file);
     dr_dynbuf_fini(&op->table);
     rest_answer_error(op->req, 400, "validation_error", text);

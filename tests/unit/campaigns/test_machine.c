@@ -131,6 +131,12 @@ static const struct {
      CAMP_OP_EXECUTE, "UPD1_STATE_2"},
     {"window shut", CAMP_DOWNLOADING, IN(NOTE), &loaded, 0, 0, 0, CAMP_DOWNLOADED, 0, NULL},
     {"executed", CAMP_DOWNLOADED, IN(OP_OK), NULL, CAMP_OP_EXECUTE, 0, 0, CAMP_INSTALLING, 0, NULL},
+    {"old news", CAMP_INSTALLING, OBJECT5(NOTE), &loaded, 0, 0, 0, CAMP_INSTALLING, READ, NULL},
+    {"told twice", CAMP_DOWNLOADED, NO(TRANSIENT), NULL, CAMP_OP_EXECUTE, 0, 0, CAMP_DOWNLOADED,
+     READ, NULL},
+    {"told in vain", CAMP_DOWNLOADED, NO(TRANSIENT), NULL, CAMP_OP_EXECUTE, 0, 2, CAMP_FAILED, 0,
+     "SYS_101"},
+    {"away between attempts", CAMP_RETRY_WAIT, AWAY, NULL, READ, 0, 1, CAMP_RETRY_WAIT, 0, NULL},
     /* ends */
     {"stop: waits", CAMP_QUEUED, IN(CANCEL), NULL, 0, 0, 0, CAMP_CANCELLED, 0, "SYS_107"},
     {"stop: loads", CAMP_DOWNLOADING, IN(CANCEL), NULL, 0, 0, 0, 0, 0, NULL},
