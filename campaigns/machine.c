@@ -798,6 +798,8 @@ static void restart(struct move *m)
         op_set(m, CAMP_OP_READ); /* what was done is not known: the device says */
     } else if (d->op != CAMP_OP_NONE) {
         op_set(m, CAMP_OP_RESET);
+    } else if (d->status > CAMP_DELIVERED && d->status <= CAMP_REBOOTING) {
+        op_set(m, CAMP_OP_READ); /* what it has told meanwhile may be lost, its registration, too */
     }
 }
 

@@ -110,7 +110,10 @@ static const struct {
     {"then: works", CAMP_DELIVERING, IN(READ), &checking, READ, 0, 0, CAMP_CHECKING, 0, NULL},
     {"then: idle", CAMP_DELIVERING, IN(READ), &idle, READ, 0, 0, CAMP_DELIVERING, DELIVER, NULL},
     {"then: done", CAMP_DELIVERING, IN(READ), &target, READ, 0, 0, CAMP_SUCCEEDED, 0, "SYS_112"},
-    {"crash, nothing open", CAMP_DOWNLOADING, IN(RESTART), NULL, 0, 0, 0, 0, 0, NULL},
+    {"crash, nothing open", CAMP_DOWNLOADING, IN(RESTART), NULL, 0, 0, 0, CAMP_DOWNLOADING, READ,
+     NULL},
+    {"crash, it restarts", CAMP_REBOOTING, IN(RESTART), NULL, 0, 0, 0, CAMP_REBOOTING, READ, NULL},
+    {"crash, in the queue", CAMP_QUEUED, IN(RESTART), NULL, 0, 0, 0, 0, 0, NULL},
     /* progress */
     {"forward", CAMP_DELIVERED, IN(NOTE), &loading, 0, 0, 0, CAMP_DOWNLOADING, 0, "UPD2_STATE_4"},
     {"asks", CAMP_CHECKING, IN(NOTE), &ask, 0, 0, 0, CAMP_ASK_DOWNLOAD, 0, "UPD2_STATE_3"},
