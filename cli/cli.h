@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -51,7 +52,7 @@ struct cli_command {
 
 extern const struct cli_command cli_bootstrap_commands[], cli_device_commands[], cli_psk_commands[],
     cli_key_commands[], cli_campaign_commands[], cli_system_commands[], cli_manifest_commands[],
-    cli_client_image_commands[], cli_renew_commands[];
+    cli_client_image_commands[], cli_renew_commands[], cli_image_commands[];
 
 /** A REST answer. */
 struct cli_answer {
@@ -72,6 +73,16 @@ void cli_answer_fini(struct cli_answer *a);
 /** CLI_OK for 2xx; otherwise says on standard error what went wrong and returns the exit code for
  * it. */
 int cli_answer_check(const struct cli_answer *a);
+/** One part of a form: a file, or a text (NULL = the part is left out). */
+struct cli_part {
+    const char *name, *file, *text;
+};
+/** POST a form; without a limit on its time while bytes move. */
+void cli_upload_form(struct cli *c, const char *path, const struct cli_part *parts, size_t n,
+                     struct cli_answer *ret);
+/** POST bytes as the part of a whole that begins at @p at, with their digest. */
+void cli_upload_chunk(struct cli *c, const char *path, const void *bytes, size_t len, uint64_t at,
+                      struct cli_answer *ret);
 /** GET into a file (made with mode 0600, removed again on failure). */
 int cli_download(struct cli *c, const char *path, const char *file);
 

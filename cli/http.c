@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <curl/curl.h>
+#include <openssl/evp.h>
 
 struct sink {
     char *text;
@@ -38,8 +39,8 @@ static size_t take_bytes(char *data, size_t size, size_t count, void *user)
     return n;
 }
 
-static bool prepare(struct cli *c, const char *path, struct curl_slist **headers, char *url,
-                    size_t cap)
+static bool prepare_as(struct cli *c, const char *path, const char *type,
+                       struct curl_slist **headers, char *url, size_t cap)
 {
     char line[512];
     const char *base = c->url == NULL ? "http://127.0.0.1:8080" : c->url;
@@ -76,10 +77,116 @@ static bool prepare(struct cli *c, const char *path, struct curl_slist **headers
         *headers = curl_slist_append(*headers, line);
         explicit_bzero(line, sizeof line);
     }
-    *headers = curl_slist_append(*headers, "Content-Type: application/json");
+    if (type != NULL) {
+        *headers = curl_slist_append(*headers, type);
+    }
     *headers = curl_slist_append(*headers, "Expect:");
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, *headers);
     return true;
+}
+
+static bool prepare(struct cli *c, const char *path, struct curl_slist **headers, char *url,
+                    size_t cap)
+{
+    return prepare_as(c, path, "Content-Type: application/json", headers, url, cap);
+}
+
+static void perform(struct cli *c, struct sink *sink, struct cli_answer *ret)
+{
+    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take_bytes);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, sink);
+    CURLcode rc = curl_easy_perform(c->curl);
+    if (rc != CURLE_OK) {
+        (void)snprintf(ret->error, sizeof ret->error, "%s", curl_easy_strerror(rc));
+        return;
+    }
+    curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &ret->status);
+    ret->json = json_loadb(sink->text == NULL ? "" : sink->text, sink->len,
+                           JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+}
+
+/* Uploads take as long as they take, unless nothing moves. */
+static void patience(struct cli *c)
+{
+    curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, 0L);
+    curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, c->timeout_s + 30);
+}
+
+static bool parts_add(curl_mime *mime, const struct cli_part *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].file == NULL && parts[i].text == NULL) {
+            continue;
+        }
+        curl_mimepart *part = curl_mime_addpart(mime);
+        if (part == NULL || curl_mime_name(part, parts[i].name) != CURLE_OK ||
+            (parts[i].file != NULL
+                 ? curl_mime_filedata(part, parts[i].file)
+                 : curl_mime_data(part, parts[i].text, CURL_ZERO_TERMINATED)) != CURLE_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void cli_upload_form(struct cli *c, const char *path, const struct cli_part *parts, size_t n,
+                     struct cli_answer *ret)
+{
+    struct curl_slist *headers = NULL;
+    struct sink sink = {0};
+    char url[4096];
+    curl_mime *mime = NULL;
+
+    *ret = (struct cli_answer){0};
+    if (prepare_as(c, path, NULL, &headers, url, sizeof url)) {
+        mime = curl_mime_init(c->curl);
+    }
+    if (mime == NULL || !parts_add(mime, parts, n)) {
+        (void)snprintf(ret->error, sizeof ret->error, "cannot make the request");
+    } else {
+        curl_easy_setopt(c->curl, CURLOPT_MIMEPOST, mime);
+        patience(c);
+        perform(c, &sink, ret);
+    }
+    curl_mime_free(mime);
+    ret->text = sink.text;
+    ret->len = sink.len;
+    curl_slist_free_all(headers);
+}
+
+void cli_upload_chunk(struct cli *c, const char *path, const void *bytes, size_t len, uint64_t at,
+                      struct cli_answer *ret)
+{
+    struct curl_slist *headers = NULL;
+    struct sink sink = {0};
+    char url[4096], text[96];
+    uint8_t md5[EVP_MAX_MD_SIZE], base64[32];
+    unsigned n = 0;
+
+    *ret = (struct cli_answer){0};
+    if (EVP_Digest(bytes, len, md5, &n, EVP_md5(), NULL) != 1 || n != 16 ||
+        !prepare_as(c, path, "Content-Type: application/octet-stream", &headers, url, sizeof url)) {
+        (void)snprintf(ret->error, sizeof ret->error, "cannot make the request");
+    } else {
+        (void)EVP_EncodeBlock(base64, md5, (int)n);
+        (void)snprintf(text, sizeof text, "Content-MD5: %s", (const char *)base64);
+        headers = curl_slist_append(headers, text);
+        if (len != 0) {
+            (void)snprintf(text, sizeof text, "Content-Range: bytes %llu-%llu/*",
+                           (unsigned long long)at, (unsigned long long)(at + len - 1));
+            headers = curl_slist_append(headers, text);
+        }
+        curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt(c->curl, CURLOPT_POST, 1L);
+        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
+        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, bytes);
+        patience(c);
+        perform(c, &sink, ret);
+    }
+    ret->text = sink.text;
+    ret->len = sink.len;
+    curl_slist_free_all(headers);
 }
 
 void cli_request(struct cli *c, const char *method, const char *path, const json_t *body,
@@ -95,20 +202,11 @@ void cli_request(struct cli *c, const char *method, const char *path, const json
         (void)snprintf(ret->error, sizeof ret->error, "cannot make the request");
     } else {
         curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
-        curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take_bytes);
-        curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &sink);
         if (text != NULL) {
             curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(text));
             curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, text);
         }
-        CURLcode rc = curl_easy_perform(c->curl);
-        if (rc != CURLE_OK) {
-            (void)snprintf(ret->error, sizeof ret->error, "%s", curl_easy_strerror(rc));
-        } else {
-            curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &ret->status);
-            ret->json = json_loadb(sink.text == NULL ? "" : sink.text, sink.len,
-                                   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
-        }
+        perform(c, &sink, ret);
     }
     ret->text = sink.text;
     ret->len = sink.len;
