@@ -8,6 +8,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 import uuid
 
@@ -235,6 +236,50 @@ class Sim:
         if self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
+
+
+class Client:
+    """One drover-client; its lines of standard output and of standard error are in out and err."""
+
+    def __init__(self, folder, *args):
+        self.args = [str(BIN / "drover-client"), "--data", str(folder), *map(str, args)]
+        self.out, self.err = [], []
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.args, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        stdin=subprocess.PIPE, text=True)
+        for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
+            threading.Thread(target=self.collect, args=(stream, lines), daemon=True).start()
+
+    @staticmethod
+    def collect(stream, lines):
+        for line in stream:
+            lines.append(line.rstrip("\n"))
+
+    def registrations(self):
+        return self.out.count("Client registered")
+
+    def registered(self, times=1, timeout=30):
+        """The device id, once it registered so many times."""
+
+        def there():
+            if self.process.poll() is not None:
+                raise Failed(f"drover-client ended with {self.process.returncode}: {self.err}")
+            ids = [line[11:] for line in self.out if line.startswith("Device Id: ")]
+            return ids[-1] if self.registrations() >= times and len(ids) >= times else None
+
+        return wait_for(f"registered {times} times: {self.err}", there, timeout)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(10) == 0, self.err
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
 
 
 def coaps(server, tcp=False):

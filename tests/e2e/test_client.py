@@ -2,61 +2,15 @@
 """drover-client, the reference device, against a real server."""
 import base64
 import os
-import signal
 import subprocess
-import threading
 import time
 
 import pytest
 
 import harness
-from harness import Channel, Failed, device_request, payload_text, wait_for
+from harness import Channel, Client, Failed, device_request, payload_text, wait_for
 
 KEY = "00112233445566778899aabbccddeeff"
-
-
-class Client:
-    """One drover-client; its lines of standard output and of standard error are in out and err."""
-
-    def __init__(self, folder, *args):
-        self.args = [str(harness.BIN / "drover-client"), "--data", str(folder), *map(str, args)]
-        self.out, self.err = [], []
-        self.process = None
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(self.args, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        stdin=subprocess.PIPE, text=True)
-        for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
-            threading.Thread(target=self.collect, args=(stream, lines), daemon=True).start()
-
-    @staticmethod
-    def collect(stream, lines):
-        for line in stream:
-            lines.append(line.rstrip("\n"))
-
-    def registrations(self):
-        return self.out.count("Client registered")
-
-    def registered(self, times=1, timeout=30):
-        """The device id, once it registered so many times."""
-
-        def there():
-            if self.process.poll() is not None:
-                raise Failed(f"drover-client ended with {self.process.returncode}: {self.err}")
-            ids = [line[11:] for line in self.out if line.startswith("Device Id: ")]
-            return ids[-1] if self.registrations() >= times and len(ids) >= times else None
-
-        return wait_for(f"registered {times} times: {self.err}", there, timeout)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(10) == 0, self.err
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(10)
 
 
 @pytest.fixture
