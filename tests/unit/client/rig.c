@@ -88,6 +88,21 @@ bool rig_turns_red(enum cl_rule rule, void (*scenario)(void))
     return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 }
 
+/* volatile: they live across a longjmp */
+void rig_live(bool (*power_on)(void), int boots_max)
+{
+    volatile int boots = 0;
+    volatile bool done = false;
+
+    while (!done) {
+        boots++;
+        REQUIRE(boots <= boots_max, "a device comes to rest");
+        if (setjmp(rig.off) == 0) {
+            done = power_on();
+        }
+    }
+}
+
 void hal_flash_geometry(struct hal_flash *ret)
 {
     *ret = (struct hal_flash){RIG_FLASH, RIG_SECTOR};

@@ -42,6 +42,10 @@ void rig_cut(uint64_t nth, enum nor_tear tear, uint32_t tear_from, uint32_t seed
 void rig_image_make(struct rig_image *img, uint32_t version, uint32_t counter, uint32_t body_len,
                     uint32_t flags);
 
+/** Switch it on, again after each loss of power, until power_on() says that nothing is left to do.
+ */
+void rig_live(bool (*power_on)(void), int boots_max);
+
 /** True: fails the test; in a child of rig_turns_red(): ends the child. */
 void rig_require(bool ok, const char *what, const char *file, int line);
 #define REQUIRE(cond, what) rig_require((cond), (what), __FILE__, __LINE__)

@@ -311,19 +311,9 @@ static bool power_on(void)
     return false;
 }
 
-/* volatile: they live across a longjmp */
 static void live(void)
 {
-    volatile int boots = 0;
-    volatile bool done = false;
-
-    while (!done) {
-        boots++;
-        REQUIRE(boots <= BOOTS_MAX, "a device comes to rest");
-        if (setjmp(rig.off) == 0) {
-            done = power_on();
-        }
-    }
+    rig_live(power_on, BOOTS_MAX);
 }
 
 static void aim(uint32_t old, uint32_t target, const char *text, bool bad)
