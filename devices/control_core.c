@@ -60,6 +60,7 @@ void dev_control_free(struct dev_core *core)
             struct dev_pending *p = DR_CONTAINER_OF(it, struct dev_pending, node);
             dr_list_remove(it);
             p->task = dev_task_free(p->task);
+            p->body = cx_body_unref(p->body);
             free(p);
         }
     }
