@@ -118,7 +118,7 @@ struct net {
     uint8_t rx[4 + RX_MAX];
     size_t rx_len; /**< TCP: bytes of a message so far */
     char host[64], port[8];
-    const int *suites;
+    int suite[2]; /**< the only one that is offered; 0 = the default of the build */
 };
 extern mbedtls_ctr_drbg_context rng;
 

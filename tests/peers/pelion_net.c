@@ -92,7 +92,9 @@ static int conf_make(struct net *n, struct cred *c)
     mbedtls_ssl_conf_rng(&n->conf, mbedtls_ctr_drbg_random, &rng);
     mbedtls_ssl_conf_min_version(&n->conf, MBEDTLS_SSL_MAJOR_VERSION_3,
                                  MBEDTLS_SSL_MINOR_VERSION_3);
-    mbedtls_ssl_conf_ciphersuites(&n->conf, psk ? suites_psk : suites_cert);
+    mbedtls_ssl_conf_ciphersuites(&n->conf, n->suite[0] != 0 ? n->suite
+                                            : psk            ? suites_psk
+                                                             : suites_cert);
     mbedtls_ssl_conf_curves(&n->conf, curves);
     mbedtls_ssl_conf_sig_hashes(&n->conf, hashes);
     mbedtls_ssl_conf_authmode(&n->conf, MBEDTLS_SSL_VERIFY_OPTIONAL);

@@ -71,7 +71,7 @@ static struct {
     enum mode mode;
     char boot_host[64], boot_port[8], boot_query[256];
     char host[64], port[8], query[256]; /* of the LwM2M server */
-    char ep[128], aid[64], iep[64], location[256], type[64];
+    char ep[128], aid[64], iep[64], location[256], type[64], binding[4];
     long lifetime, exec_delay, ack_timeout;
     unsigned block, drop_acks, deaf;
     bool registered, automatic, bootstrapping, boot_ready, two_step;
@@ -193,8 +193,8 @@ static void query_of(enum kind kind, char out[600])
 {
     out[0] = '\0';
     if (kind == K_REGISTER) {
-        snprintf(out, 600, "ep=%s&et=%s&lt=%ld&lwm2m=1.0&d=%s&b=U&%s&mccv=4.13.2", me.ep, me.type,
-                 me.lifetime, me.aid, me.query);
+        snprintf(out, 600, "ep=%s&et=%s&lt=%ld&lwm2m=1.0&d=%s&b=%s&%s&mccv=4.13.2", me.ep, me.type,
+                 me.lifetime, me.aid, me.binding, me.query);
     } else if (kind == K_UPDATE) {
         snprintf(out, 600, "et=%s", me.type);
     } else if (kind == K_BOOTSTRAP) {
@@ -1448,6 +1448,10 @@ static void option(const char *key, const char *val)
         snprintf(me.query, sizeof me.query, "aid=%s", val);
     } else if (strcmp(key, "ep") == 0) {
         snprintf(me.ep, sizeof me.ep, "%s", val);
+    } else if (strcmp(key, "binding") == 0) {
+        snprintf(me.binding, sizeof me.binding, "%s", val);
+    } else if (strcmp(key, "suite") == 0) {
+        me.net.suite[0] = mbedtls_ssl_get_ciphersuite_id(val);
     } else if (strcmp(key, "lifetime") == 0) {
         me.lifetime = atol(val);
     } else if (strcmp(key, "location") == 0) {
@@ -1741,6 +1745,7 @@ int main(int argc, char **argv)
     me.automatic = true;
     me.mid = seed & 0xffff;
     snprintf(me.type, sizeof me.type, "default");
+    snprintf(me.binding, sizeof me.binding, "U");
     me.fw.image = malloc(FW_MAX);
     arguments(argc, argv);
     setvbuf(stdin, NULL, _IONBF, 0);
