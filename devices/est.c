@@ -148,9 +148,9 @@ static void enroll_done(struct db_read *read, dr_err_t err)
     free(x);
 }
 
-/* "est/sen" is the LwM2M certificate, "est/NAME/sen" another one. */
-static bool name_of(const struct cx_pdu *pdu, char out[DEV_EST_NAME_MAX + 1])
+bool dev_est_name(const struct cx_pdu *pdu, char out[DEV_EST_NAME_MAX + 1])
 {
+    dr_assert(pdu != NULL && out != NULL);
     struct cx_opt a, b;
 
     if (!dev_route_segment(pdu, 1, &a)) {
@@ -179,7 +179,7 @@ static uint8_t request_take(struct enroll *x, const struct dev_route_req *req)
     const struct cx_pdu *pdu = req->pdu;
     size_t len = strlen(req->endpoint);
 
-    if (!name_of(pdu, x->name)) {
+    if (!dev_est_name(pdu, x->name)) {
         return CX_NOT_FOUND;
     }
     if (pdu->code != CX_POST) {

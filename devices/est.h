@@ -16,6 +16,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "devices/route.h"
 
@@ -34,6 +36,10 @@ struct dev_issuer;
 DR_CHECK dr_err_t dev_est_new(struct dev_issuer *issuer, struct db *db, struct dev_est **ret);
 /** After the loops have stopped and the database is closed. NULL is fine. Returns NULL. */
 struct dev_est *dev_est_free(struct dev_est *e);
+
+/** Pure: the certificate that a path asks for: "est/sen" is DEV_EST_LWM2M, "est/NAME/sen" NAME.
+ * False: neither. */
+bool dev_est_name(const struct cx_pdu *pdu, char out[DEV_EST_NAME_MAX + 1]);
 
 /** For dev_core_route() and dev_boot_route() with the prefix "est" and the struct dev_est. */
 void dev_est_request(void *ctx, const struct dev_route_req *req);

@@ -95,19 +95,23 @@ def _name(**parts):
 class Authority:
     """A root of P-256 and what it signs, as PEM files in a folder."""
 
-    def __init__(self, folder, name, start=EPOCH, end=FAR):
+    def __init__(self, folder, name, start=EPOCH, end=FAR, parent=None):
         self.dir = pathlib.Path(folder)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.start, self.end = start, end
         self.subject = _name(CN=name, O="Test")
-        self.cert = (x509.CertificateBuilder().subject_name(self.subject).issuer_name(self.subject)
-                     .public_key(self.key.public_key()).serial_number(x509.random_serial_number())
+        self.cert = (x509.CertificateBuilder().subject_name(self.subject)
+                     .issuer_name(parent.subject if parent else self.subject).public_key(self.key.public_key()).serial_number(x509.random_serial_number())
                      .not_valid_before(start).not_valid_after(end)
                      .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-                     .sign(self.key, hashes.SHA256()))
+                     .sign(parent.key if parent else self.key, hashes.SHA256()))
         self.path = self.dir / f"{name}.pem"
         self.path.write_bytes(self.cert.public_bytes(serialization.Encoding.PEM))
+
+    def below(self, name):
+        """An intermediate authority."""
+        return Authority(self.dir, name, parent=self)
 
     def issue(self, file, server=False, cn=None, ou=None, l=None, start=None, end=None):
         """(certificate file, key file)"""

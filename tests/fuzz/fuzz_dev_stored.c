@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file  tests/fuzz/fuzz_dev_stored.c
- * @brief What devices/ keeps in files and rows: cached values, pre-subscriptions, last-seen times.
+ * @brief What devices/ keeps in files and rows: cached values, pre-subscriptions, last-seen times,
+ * standing observations.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "devices/cache.h"
 #include "devices/presub_json.h"
 #include "devices/seen.h"
+#include "devices/standing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -99,20 +101,37 @@ static void seen(const uint8_t *data, size_t len)
     }
 }
 
+static void standing(const uint8_t *data, size_t len)
+{
+    static struct dev_standing list[DEV_STANDING_MAX];
+    static uint8_t again[DEV_STANDING_BYTES_MAX];
+    size_t n;
+
+    if (dev_standing_read(dr_bytes_of(data, len), list, &n) != DR_OK) {
+        return;
+    }
+    dr_assert(n <= DEV_STANDING_MAX && (len == 0 ? n == 0 : len == 1 + 10 * n));
+    size_t written = dev_standing_write(list, n, again);
+    dr_assert(len == 0 || (written == len && memcmp(again, data, len) == 0));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len == 0) {
         return 0;
     }
-    switch (data[0] % 3) {
+    switch (data[0] % 4) {
     case 0:
         cache(data + 1, len - 1);
         break;
     case 1:
         presub(data + 1, len - 1);
         break;
-    default:
+    case 2:
         seen(data + 1, len - 1);
+        break;
+    default:
+        standing(data + 1, len - 1);
         break;
     }
     return 0;
