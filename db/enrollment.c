@@ -254,11 +254,15 @@ dr_err_t db_bulk_get(struct db_reader *r, int64_t account, int64_t id, bool dele
     return bulk_rows(&q, fn, data, DR_ERR_NOT_FOUND);
 }
 
-dr_err_t db_bulk_open(struct db_reader *r, db_bulk_fn *fn, void *data)
+dr_err_t db_bulk_interrupted(struct db_writer *w, int64_t now_ms)
 {
-    dr_assert(r != NULL && fn != NULL);
-    struct conn_q q = conn_q(r, BULK_SELECT "WHERE status < 2 ORDER BY id");
-    return bulk_rows(&q, fn, data, DR_OK);
+    dr_assert(w != NULL);
+    struct conn_q q =
+        conn_q(&w->conn, "UPDATE enrollment_bulk SET errors = errors + total - processed,"
+                         " processed = total, status = 2, completed_at = ?1, updated_at = ?1"
+                         " WHERE status < 2");
+    conn_put_int(&q, now_ms);
+    return conn_run(&q, NULL);
 }
 
 /* ---- denials ---- */

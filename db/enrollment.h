@@ -85,8 +85,8 @@ DR_CHECK dr_err_t db_bulk_update(struct db_writer *w, const struct db_bulk *row)
 /** @retval DR_ERR_NOT_FOUND  also when it is of the other kind */
 DR_CHECK dr_err_t db_bulk_get(struct db_reader *r, int64_t account, int64_t id, bool deletes,
                               db_bulk_fn *fn, void *data);
-/** Jobs that a restart has interrupted. */
-DR_CHECK dr_err_t db_bulk_open(struct db_reader *r, db_bulk_fn *fn, void *data);
+/** At a start: jobs that were under way are over; what was not processed counts as failed. */
+DR_CHECK dr_err_t db_bulk_interrupted(struct db_writer *w, int64_t now_ms);
 
 /* ---- denials ---- */
 

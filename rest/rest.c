@@ -128,6 +128,8 @@ static const struct rest_routes *const all_routes[] = {
     &rest_v3_certificates_routes,
     &rest_v3_server_credentials_routes,
     &rest_v3_device_certificates_routes,
+    &rest_v3_certificate_issuers_routes,
+    &rest_v3_device_enrollments_routes,
     &rest_health_routes,
     &rest_v3_update_campaigns_routes,
     &rest_v3_campaign_devices_routes,
@@ -230,6 +232,14 @@ static void http_closed(void *data)
     }
 }
 
+void rest_bulk_ended(struct rest *rest)
+{
+    dr_assert(rest != NULL && rest->n_bulks > 0);
+    if (--rest->n_bulks == 0 && rest->close_done != NULL) {
+        http_closed(rest);
+    }
+}
+
 static void hub_closed(struct loop_msg *msg)
 {
     http_closed(DR_CONTAINER_OF(msg, struct rest, close_msg));
@@ -240,7 +250,7 @@ void rest_close(struct rest *rest, void (*done)(void *data), void *data)
     dr_assert(rest != NULL && done != NULL && rest->close_done == NULL);
     rest->close_done = done;
     rest->close_data = data;
-    rest->closing = 1U + (rest->http != NULL) + (rest->metrics != NULL);
+    rest->closing = 1U + (rest->http != NULL) + (rest->metrics != NULL) + (rest->n_bulks != 0);
     rest_hub_sockets_close(rest->hub);
     loop_post(rest->loop, &rest->close_msg, hub_closed);
     if (rest->http != NULL) {

@@ -48,6 +48,7 @@ struct rest {
     uint32_t n_waits;
     struct dr_list uploads; /**< jobs that get a chunk just now (v3_upload_jobs.c) */
     bool backup_running;
+    unsigned n_bulks; /**< jobs of rest/bulk.h under way */
     unsigned closing; /**< parts still open */
     struct loop_msg close_msg;
     void (*close_done)(void *data);
@@ -78,6 +79,9 @@ void rest_counts_drop(struct rest *rest);
 
 /** An id in the path; answers 404 and gives 0 when it is none. */
 int64_t rest_path_id(struct rest_req *req, size_t capture);
+
+/** A bulk job is over. */
+void rest_bulk_ended(struct rest *rest);
 
 /** An async id of our own making: 32 hex digits. */
 void rest_async_id_make(char out[DEV_ASYNC_ID_MAX + 1]);

@@ -20,6 +20,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -31,6 +32,7 @@
 #include "coap/engine.h"
 #include "db/account.h"
 #include "db/db.h"
+#include "db/enrollment.h"
 #include "devices/boot.h"
 #include "devices/dev.h"
 #include "devices/est.h"
@@ -142,6 +144,12 @@ static dr_err_t read_account(struct db_reader *r, void *data)
     return db_account_list(r, 0, 1, find_account, data);
 }
 
+static dr_err_t end_interrupted(struct db_writer *w, void *data)
+{
+    (void)data;
+    return db_bulk_interrupted(w, dr_wall_ms());
+}
+
 static dr_err_t open_store(struct srv *s)
 {
     dr_err_t err = srv_keys_open(s->config->data, true, &s->keys, s->reterr);
@@ -156,6 +164,9 @@ static dr_err_t open_store(struct srv *s)
         .fsync_delay_ms = (uint32_t)s->config->test_fsync_delay_ms,
     };
     err = db_open(&config, &s->db, s->reterr);
+    if (err == DR_OK) {
+        err = srv_write_sync(s->db, end_interrupted, NULL);
+    }
     if (err == DR_OK) {
         err = srv_keys_install(&s->keys, s->config->data, s->reterr);
     }

@@ -31,7 +31,7 @@ def sdk_folder():
     return FOLDER
 
 
-@pytest.mark.parametrize("step", ["directory", "connect", "account"])
+@pytest.mark.parametrize("step", ["directory", "connect", "account", "certificates"])
 def test_sdk(sdk_folder, server, make_sim, step):
     make_sim(server, 5, "--scenario", "notify", "--rate", "20", "--duration", "300", "--lifetime", "600")
     devices_registered(server.rest(), 5)

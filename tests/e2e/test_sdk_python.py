@@ -37,7 +37,7 @@ def fleet(server, make_sim):
 
 
 @pytest.mark.parametrize("step", [
-    "directory", "connect", "subscribe", "account", "psk", "foundation",
+    "directory", "connect", "subscribe", "account", "psk", "foundation", "certificates", "enrolments",
 ])
 def test_sdk(sdk_python, fleet, step, tmp_path):
     env = {k: v for k, v in os.environ.items() if not k.startswith("MBED_CLOUD_SDK")}

@@ -127,6 +127,36 @@ const steps = {
         await psks.deletePsk("javascript-endpoint-1");
         assert.strictEqual(await psks.getPsk("javascript-endpoint-1"), null);
     },
+
+    async certificates() {
+        const api = new sdk.CertificatesApi(config);
+        const made = await api.addDeveloperCertificate({ name: "js developer", description: "by the SDK" });
+        assert(made.headerFile.includes("MBED_CLOUD_DEV_BOOTSTRAP_SERVER_URI"));
+        const again = await api.getCertificate(made.id);
+        assert.strictEqual(again.headerFile, made.headerFile);
+        const own = await fetch(config.host + "/v3/server-credentials/bootstrap",
+            { headers: { Authorization: "Bearer " + config.apiKey } });
+        const pem = (await own.json()).server_certificate;
+        const list = await api.listCertificates({ filter: { type: "developer" } });
+        assert.deepStrictEqual(list.data.map(c => c.id), [made.id]);
+        const trusted = await api.addCertificate({
+            name: "js trusted", type: "lwm2m", certificateData: pem,
+        });
+        assert.strictEqual(trusted.type, "lwm2m");
+        const changed = await api.updateCertificate({ id: trusted.id, name: "renamed", type: "lwm2m" });
+        assert.strictEqual(changed.name, "renamed");
+        await api.deleteCertificate(trusted.id);
+        await api.deleteCertificate(made.id);
+        assert.strictEqual(await api.getCertificate(made.id), null);
+        const claims = new sdk.EnrollmentApi(config);
+        const identity = "A-" + Array.from({ length: 32 }, (_, i) => i.toString(16).padStart(2, "0")).join(":");
+        const claim = await claims.addEnrollmentClaim({ claimId: identity });
+        assert.strictEqual((await claims.getEnrollmentClaim(claim.id)).claimId, identity);
+        assert.strictEqual(await status(claims.addEnrollmentClaim({ claimId: identity })), 409);
+        assert.strictEqual((await claims.listEnrollmentClaims()).data.length, 1);
+        await claims.deleteEnrollmentClaim(claim.id);
+        assert.strictEqual((await claims.listEnrollmentClaims()).data.length, 0);
+    },
 };
 
 steps[process.argv[2]]().then(

@@ -201,6 +201,78 @@ def foundation():
     assert sorted(p.endpoint_name for p in shared) == [f"sim-{i}" for i in range(5)]
 
 
+def certificates():
+    from mbed_cloud import CertificatesAPI
+    api = CertificatesAPI()
+    made = api.add_developer_certificate("sdk developer", description="by the SDK")
+    assert made.type == "developer", made
+    assert "MBED_CLOUD_DEV_BOOTSTRAP_ENDPOINT_NAME" in made.header_file
+    assert "BEGIN CERTIFICATE" in made.developer_certificate and "PRIVATE KEY" in made.developer_private_key
+    ids = {c.id for c in api.list_certificates()}
+    assert made.id in ids
+    assert {c.id for c in api.list_certificates(filters={"type": {"$eq": "developer"}})} == {made.id}
+    again = api.get_certificate(made.id)
+    assert again.header_file == made.header_file and again.name == "sdk developer"
+    from mbed_cloud import SDK
+    ours = SDK().foundation.server_credentials().get_bootstrap()
+    assert "BEGIN CERTIFICATE" in ours.server_certificate and ours.server_uri.endswith("?aid=" + made.account_id)
+    # the certificate of an authority: any will do, so that of the bootstrap server
+    pem = ours.server_certificate
+    trusted = api.add_certificate("sdk trusted", "lwm2m", pem)
+    assert trusted.type == "lwm2m" and trusted.server_certificate != pem, trusted
+    try:
+        api.add_certificate("sdk trusted", "lwm2m", pem)
+        raise SystemExit("a certificate was taken twice")
+    except CloudApiException as e:
+        assert e.status == 409, e.status
+    changed = api.update_certificate(trusted.id, name="renamed", type="lwm2m", certificate_data=pem, status="INACTIVE")
+    assert changed.name == "renamed" and changed.status == "INACTIVE"
+    api.delete_certificate(trusted.id)
+    api.delete_certificate(made.id)
+    assert api.get_certificate(made.id) is None
+    assert len(list(api.list_certificates())) == len(ids) - 1
+
+
+def enrolments(folder="."):
+    from mbed_cloud import EnrollmentAPI
+    api = EnrollmentAPI()
+    identity = "A-" + ":".join(f"{i:02X}" for i in range(32))
+    claim = api.add_enrollment_claim(claim_id=identity)
+    assert claim.claim_id == identity and claim.claimed_at is None, claim
+    assert api.get_enrollment_claim(claim.id).claim_id == identity
+    try:
+        api.add_enrollment_claim(claim_id=identity.lower().replace("a-", "A-", 1))
+        raise SystemExit("a device was claimed twice")
+    except CloudApiException as e:
+        assert e.status == 409, e.status
+    assert [c.id for c in api.list_enrollment_claims()] == [claim.id]
+    api.delete_enrollment_claim(claim.id)
+    assert list(api.list_enrollment_claims()) == []
+    from mbed_cloud import SDK
+    sdk = SDK()
+    lines = ["enrollment_identity"] + ["A-" + ":".join(f"{(i + j) % 256:02x}" for j in range(32)) for i in range(10)]
+    name = folder + "/claims.csv"
+    with open(name, "w", encoding="ascii") as out:
+        out.write("\n".join(lines + ["junk", lines[1]]) + "\n")
+    with open(name, "rb") as data:
+        bulk = sdk.foundation.device_enrollment_bulk_create().create(enrollment_identities=data)
+    end = time.monotonic() + 20
+    while bulk.read().status != "completed":
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert (bulk.total_count, bulk.processed_count, bulk.errors_count) == (12, 12, 2), bulk.to_dict()
+    report = bulk.download_errors_report_file().read()
+    assert report.splitlines()[0].startswith("entity__id,entity__created_at,error__code") and len(report.splitlines()) == 3, report
+    assert len(bulk.download_full_report_file().read().splitlines()) == 13
+    assert sdk.foundation.device_enrollment().list().count() == 10
+    with open(name, "rb") as data:
+        gone = sdk.foundation.device_enrollment_bulk_delete().delete(enrollment_identities=data)
+    while gone.read().status != "completed":
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert sdk.foundation.device_enrollment().list().count() == 0
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])
     print("ok")
