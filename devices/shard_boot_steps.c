@@ -87,7 +87,8 @@ static void fail_code(struct boot_session *s, const char *what, uint8_t code)
 {
     char text[64];
 
-    (void)snprintf(text, sizeof text, "%s was answered with %u.%02u", what, code >> 5U, code & 31U);
+    (void)snprintf(text, sizeof text, "%s was answered with %u.%02u", what, (unsigned)(code >> 5),
+                   (unsigned)(code & 31));
     boot_fail(s, 0, text);
 }
 
