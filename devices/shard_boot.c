@@ -247,6 +247,7 @@ static dr_err_t leaf_put(struct boot_shard *sh, const struct dev_boot_cert *cert
         dr_list_remove(&leaf->age);
     }
     leaf->cert = *cert;
+    leaf->claimed = 0;
     dr_list_push_back(&sh->leaf_ages, &leaf->age);
     if (sh->n_leaves > DEV_BOOT_LEAVES_MAX) {
         leaf_free(sh, DR_LIST_FIRST(&sh->leaf_ages, struct boot_leaf, age));
@@ -289,14 +290,15 @@ static dr_err_t on_cert(void *data, struct cx_engine *e, uint64_t anchor_tag, co
 /* Who the peer is. 0 or the code to refuse it with. */
 static uint8_t identity_take(struct boot_session *s, const struct cx_identity *id)
 {
-    const char *mark = id->name == NULL ? NULL : strchr(id->name, NAME_MARK);
-    size_t len = id->name == NULL ? 0 : mark != NULL ? (size_t)(mark - id->name) : strlen(id->name);
+    const char *name = id->name == NULL ? "" : id->name;
+    const char *mark = id->kind == CX_ID_CERT ? strchr(name, NAME_MARK) : NULL;
+    size_t len = mark != NULL ? (size_t)(mark - name) : strlen(name);
     uint8_t fingerprint[sizeof s->cert.fingerprint];
 
     if (id->kind == CX_ID_NONE || len == 0 || len > DEV_ENDPOINT_MAX) {
         return CX_FORBIDDEN;
     }
-    memcpy(s->endpoint, id->name, len);
+    memcpy(s->endpoint, name, len);
     s->endpoint[len] = '\0';
     s->kind = id->kind;
     s->account = id->account;
