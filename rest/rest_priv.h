@@ -32,6 +32,8 @@ struct rest_count {
     uint64_t until_ms;
 };
 
+#define REST_TOLD_MAX 256
+
 struct rest {
     struct rest_config config;
     struct loop *loop;
@@ -47,6 +49,10 @@ struct rest {
     struct dr_list waits; /**< struct rest_wait */
     uint32_t n_waits;
     struct dr_list uploads; /**< jobs that get a chunk just now (v3_upload_jobs.c) */
+    struct rest_told {      /**< chunks whose answer was written, the newest */
+        int64_t job, seq;
+    } told[REST_TOLD_MAX];
+    unsigned told_next;
     bool backup_running;
     unsigned n_bulks; /**< jobs of rest/bulk.h under way */
     unsigned closing; /**< parts still open */

@@ -21,6 +21,7 @@
 
 #define PIECE_MAX 65536
 #define MD5_LEN   16
+#define EMPTY_MD5 "d41d8cd98f00b204e9800998ecf8427e"
 
 static void job_write(struct rest_json *j, const struct db_upload *u)
 {
@@ -116,6 +117,11 @@ struct op {
     EVP_MD_CTX *md5;
     uint8_t want[MD5_LEN];
     bool has_want;
+    bool has_at;          /* Content-Range says where the chunk belongs */
+    uint64_t at, at_last; /* its first and last byte */
+    bool told;            /* who sent the last chunk has its answer */
+    bool ends;            /* an empty chunk: the job is over */
+    int64_t stored;       /* chunk whose answer this request brings */
     char hash[DR_HEX_LEN(MD5_LEN) + 1];
     char token[DB_TOKEN_LEN + 1];
     char image_name[REST_FORM_NAME_MAX * 4 + 1],
@@ -444,7 +450,11 @@ static void chunk_over(struct rest_req *req, bool ok)
 {
     struct op *op = req->op;
 
-    (void)ok;
+    if (ok && op->stored != 0) {
+        struct rest *rest = rest_of(req);
+        rest->told[rest->told_next++ % REST_TOLD_MAX] =
+            (struct rest_told){.job = op->id, .seq = op->stored};
+    }
     camp_upload_end(&op->up);
     EVP_MD_CTX_free(op->md5);
     op->md5 = NULL;
@@ -472,13 +482,64 @@ static bool md5_right(struct op *op)
     return !op->has_want || memcmp(got, op->want, MD5_LEN) == 0;
 }
 
+static bool was_told(const struct rest *rest, int64_t job, int64_t seq)
+{
+    for (size_t i = 0; i < REST_TOLD_MAX; i++) {
+        if (rest->told[i].job == job && rest->told[i].seq == seq) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct last_chunk {
+    const struct op *op;
+    bool same;
+};
+
+static dr_err_t chunk_compare(void *data, const struct db_chunk *row)
+{
+    struct last_chunk *last = data;
+
+    last->same =
+        row->length == (int64_t)last->op->up.size && strcmp(row->hash, last->op->hash) == 0;
+    return DR_OK;
+}
+
+/*
+ * Is it the last chunk once more, because its answer was lost? The same bytes, and by their place
+ * they lie before the end; or, without a place, nobody has had the answer.
+ */
+static dr_err_t chunk_repeated(struct db_reader *r, const struct op *op, bool *ret)
+{
+    struct last_chunk last = {.op = op};
+    uint64_t size = (uint64_t)op->row.size;
+    bool before = op->has_at && op->at_last + 1 == size;
+
+    *ret = false;
+    if (op->row.chunks == 0 || (op->has_at ? !before : op->told)) {
+        return DR_OK;
+    }
+    dr_err_t err = db_chunk_get(r, op->id, op->row.chunks, chunk_compare, &last);
+    *ret = err == DR_OK && last.same;
+    return err;
+}
+
 static dr_err_t stored_run(struct db_writer *w, struct db_job *job)
 {
     struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    bool again;
+    dr_err_t err = chunk_repeated(db_writer_reader(w), op, &again);
+
+    op->stored = op->row.chunks + (again ? 0 : 1);
+    if (err == DR_OK && !again && op->has_at && op->at != (uint64_t)op->row.size) {
+        return DR_ERR_EXISTS; /* neither the next bytes nor the last ones */
+    }
     const struct db_chunk row = {
         .job = op->id, .length = (int64_t)op->up.size, .hash = op->hash, .created_at = op->now_ms};
-    dr_err_t err = db_chunk_insert(w, op->account, &row, op->row.size);
-
+    if (err == DR_OK && !again) {
+        err = db_chunk_insert(w, op->account, &row, op->row.size);
+    }
     dr_dynbuf_reset(&op->out);
     return err == DR_OK ? db_chunk_get(db_writer_reader(w), op->id, 0, chunk_row, op) : err;
 }
@@ -487,10 +548,20 @@ static void stored_done(struct db_job *job, dr_err_t err)
 {
     struct op *op = DR_CONTAINER_OF(job, struct op, job);
 
+    if (err == DR_ERR_EXISTS) {
+        char text[96];
+        (void)snprintf(text, sizeof text, "the next byte of the job is %lld",
+                       (long long)op->row.size);
+        op->stored = 0;
+        dr_dynbuf_fini(&op->out);
+        rest_answer_error(op->req, 409, "precondition_failed", text);
+        return;
+    }
+    op->stored = err == DR_OK ? op->stored : 0;
     op_end(op, err, 201);
     if (err == DR_OK) {
         char tail[48];
-        (void)snprintf(tail, sizeof tail, "/chunks/%lld", (long long)op->row.chunks + 1);
+        (void)snprintf(tail, sizeof tail, "/chunks/%lld", (long long)op->stored);
         location_put(op, tail);
     }
 }
@@ -503,6 +574,8 @@ static void chunk_finished(struct camp_upload *u, dr_err_t err)
         op_end(op, err, 0);
     } else if (!md5_right(op)) {
         rest_answer_error(op->req, 400, NULL, "Content-MD5 is not that of the chunk");
+    } else if (op->has_at && op->at_last - op->at + 1 != u->size) {
+        rest_answer_error(op->req, 400, NULL, "Content-Range is not that of the chunk");
     } else {
         op->now_ms = dr_wall_ms();
         rest_job_start(op->req, &op->job, stored_run, stored_done);
@@ -650,10 +723,21 @@ static void job_known(struct db_read *read, dr_err_t err)
         op_end(op, err, 0);
         return;
     }
+    if (op->row.image != 0 && op->ends) { /* said before, and the answer was lost */
+        const struct db_chunk end = {.job = op->id,
+                                     .seq = op->row.chunks + 1,
+                                     .hash = EMPTY_MD5,
+                                     .created_at = op->row.updated_at};
+        struct rest_json j = rest_json_of(&op->out);
+        chunk_write(&j, &end);
+        op_end(op, DR_OK, 201);
+        return;
+    }
     if (op->row.image != 0) {
         rest_answer_error(op->req, 409, "precondition_failed", "the job is complete");
         return;
     }
+    op->told = was_told(rest_of(op->req), op->id, op->row.chunks);
     if (op->row.chunks >= CAMP_CHUNKS_MAX) {
         rest_answer_error(op->req, 409, "limit_exceeded", "the job has too many chunks");
         return;
@@ -667,6 +751,20 @@ static void job_known(struct db_read *read, dr_err_t err)
         return;
     }
     rest_req_stream(op->req, left < chunk ? left : chunk, chunk_piece);
+}
+
+/* "bytes 0-99/1000" or "bytes 0-99/" and a star; none is fine. */
+static bool range_take(const char *text, struct op *op)
+{
+    if (text == NULL) {
+        return true;
+    }
+    const char *dash = strchr(text, '-'), *slash = strchr(text, '/');
+    op->has_at = strncmp(text, "bytes ", 6) == 0 && dash != NULL && slash != NULL && dash < slash &&
+                 dr_parse_u64(text + 6, (size_t)(dash - text - 6), &op->at) == DR_OK &&
+                 dr_parse_u64(dash + 1, (size_t)(slash - dash - 1), &op->at_last) == DR_OK &&
+                 op->at <= op->at_last && op->at_last < INT64_MAX;
+    return op->has_at;
 }
 
 static void chunk_post(struct rest_req *req)
@@ -689,6 +787,12 @@ static void chunk_post(struct rest_req *req)
         return;
     }
     op->has_want = md5 != NULL;
+    if (!range_take(rest_req_header(req, "Content-Range"), op)) {
+        rest_answer_error(req, 400, NULL, "Content-Range is not of the form 'bytes FIRST-LAST/*'");
+        return;
+    }
+    const char *length = rest_req_header(req, "Content-Length");
+    op->ends = length != NULL && strcmp(length, "0") == 0;
     if (in_use(rest, op->id)) {
         rest_answer_error(req, 409, "in_use", "another chunk is being uploaded");
         return;

@@ -19,9 +19,11 @@ def path_of(url):
     return re.sub(r"^https?://[^/]+", "", url)
 
 
-def chunk(rest, job, data, md5=None):
+def chunk(rest, job, data, md5=None, at=None):
     head = {"Content-Type": "binary/octet-stream",
             "Content-MD5": md5 or base64.b64encode(hashlib.md5(data).digest()).decode()}
+    if at is not None:
+        head["Content-Range"] = f"bytes {at}-{at + len(data) - 1}/*" if isinstance(at, int) else at
     return rest.raw("POST", f"/v3/firmware-images/upload-jobs/{job}/chunks", data, head)
 
 
@@ -151,6 +153,64 @@ def test_upload_job_in_chunks(server):
     rest("DELETE", f"/v3/firmware-images/upload-jobs/{job['id']}", expect=204)
     rest("GET", f"/v3/firmware-images/upload-jobs/{job['id']}", expect=404)
     assert rest.raw("GET", path_of(image["datafile"])) == (200, data)
+
+
+def job_of(rest, name="j"):
+    return rest("POST", "/v3/firmware-images/upload-jobs", {"name": name, "description": ""}, expect=201)[1]["id"]
+
+
+def image_of(rest, job):
+    image = rest.get(f"/v3/firmware-images/upload-jobs/{job}")["firmware_image_id"]
+    return rest.get(f"/v3/firmware-images/{image}")
+
+
+def test_a_chunk_that_comes_again_is_stored_once(server):
+    """With its place it is known by that; without, by the answer that nobody has had."""
+    rest = server.rest()
+    first, second = b"a" * 1000, b"b" * 1000
+    job = job_of(rest)
+    for at, data in ((0, first), (0, first), (1000, second), (1000, second), (2000, second)):
+        status, body = chunk(rest, job, data, at=at)
+        assert status == 201 and rest.headers["location"].endswith(f"/chunks/{at // 1000 + 1}"), body
+    assert chunk(rest, job, first, at=0)[0] == 409  # long ago
+    assert chunk(rest, job, first, at=5000)[0] == 409  # a gap
+    assert chunk(rest, job, first, at=2000)[0] == 409  # other bytes in that place
+    assert chunk(rest, job, first, at="bytes 0-5/*")[0] == 400
+    assert chunk(rest, job, first, at="bytes 9-5/*")[0] == 400
+    assert chunk(rest, job, first, at="lines 1-2/*")[0] == 400
+    for _ in range(2):  # the end, too
+        assert chunk(rest, job, b"")[0] == 201
+    assert image_of(rest, job)["datafile_checksum"] == hashlib.sha256(first + second + second).hexdigest()
+
+    # a client that says no place and has had its answer means it: images may have equal pieces
+    job = job_of(rest)
+    assert [chunk(rest, job, first)[0] for _ in range(3)] == [201] * 3
+    assert chunk(rest, job, b"")[0] == 201
+    assert image_of(rest, job)["datafile_size"] == 3000
+
+    # after a crash nobody knows who had it
+    job = job_of(rest)
+    assert [chunk(rest, job, data)[0] for data in (first, second)] == [201, 201]
+    server.kill()
+    server.start()
+    rest = server.rest()
+    assert [chunk(rest, job, data)[0] for data in (second, second, b"")] == [201] * 3
+    assert image_of(rest, job)["datafile_checksum"] == hashlib.sha256(first + second + second).hexdigest()
+
+
+def test_sizes_are_configured(make_server):
+    server = make_server("--image-max", 1, "--upload-max", 2, "--chunk-max", 1)
+    rest = server.rest()
+    big = os.urandom((1 << 20) + 1)
+    assert post(rest, "/v3/firmware-images", ("datafile", big, "fw", None))[0] == 413
+    add_image(rest, big[:-1])
+    job = job_of(rest)
+    assert chunk(rest, job, big)[0] == 413
+    rest.close()
+    assert [chunk(rest, job, big[:-1])[0] for _ in range(2)] == [201, 201]
+    assert chunk(rest, job, b"x")[0] == 413
+    rest.close()
+    assert chunk(rest, job, b"")[0] == 201
 
 
 def test_a_crash_keeps_what_was_acknowledged_and_sweeps_the_rest(server):
