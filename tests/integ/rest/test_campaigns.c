@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/loop.h"
 #include "campaigns/campaign.h"
+#include "db/firmware.h"
 #include "db/registration.h"
 #include "tests/integ/rest/fixture.h"
 #include "tests/unit/run.h"
@@ -321,6 +322,127 @@ START_TEST(lists_are_filtered)
 }
 END_TEST
 
+/* ---- another account ---- */
+
+#define IMAGE "018bcfe5680000000000000000000031"
+#define JOB   "018bcfe5680000000000000000000032"
+
+static dr_err_t make_firmware(struct db_writer *w, void *data)
+{
+    static const char digest[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    struct db_image image = {.account = fx_account,
+                             .name = "mine",
+                             .description = "",
+                             .filename = "",
+                             .sha256 = digest,
+                             .token = "0123456789abcdef0123456789abcdef",
+                             .size = 10};
+    struct db_upload job = {.account = fx_account, .name = "mine", .description = ""};
+    struct db_chunk chunk = {.length = 5, .hash = "00"};
+    struct db_manifest m = {.id = manifest_id,
+                            .account = fx_account,
+                            .name = "mine",
+                            .description = "",
+                            .filename = "",
+                            .token = "fedcba9876543210fedcba9876543210",
+                            .raw = dr_bytes_str("M"),
+                            .version = "2.0.0",
+                            .vendor = "",
+                            .class_id = "",
+                            .component = "MAIN",
+                            .payload_type = "full",
+                            .payload_url = "",
+                            .payload_digest = digest,
+                            .installed_digest = "",
+                            .precursor_digest = ""};
+
+    (void)data;
+    ck_assert_int_eq(dr_id_parse(IMAGE, strlen(IMAGE), &image.id), DR_OK);
+    ck_assert_int_eq(dr_id_parse(JOB, strlen(JOB), &job.id), DR_OK);
+    chunk.job = job.id;
+    dr_err_t err = db_image_insert(w, &image);
+    err = err == DR_OK ? db_upload_insert(w, &job) : err;
+    err = err == DR_OK ? db_chunk_insert(w, fx_account, &chunk, 0) : err;
+    return err == DR_OK ? db_manifest_insert(w, &m) : err;
+}
+
+static const struct {
+    const char *method, *path;
+    const char *tail; /* not NULL: behind the id of the campaign */
+    const char *body;
+} foreign[] = {
+    {"GET", "/v3/firmware-images/" IMAGE, NULL, NULL},
+    {"DELETE", "/v3/firmware-images/" IMAGE, NULL, NULL},
+    {"GET", "/v3/firmware-images/upload-jobs/" JOB, NULL, NULL},
+    {"PUT", "/v3/firmware-images/upload-jobs/" JOB, NULL, "{\"name\":\"x\"}"},
+    {"DELETE", "/v3/firmware-images/upload-jobs/" JOB, NULL, NULL},
+    {"GET", "/v3/firmware-images/upload-jobs/" JOB "/chunks", NULL, NULL},
+    {"GET", "/v3/firmware-images/upload-jobs/" JOB "/chunks/1", NULL, NULL},
+    {"GET", "/v3/firmware-manifests/" MANIFEST, NULL, NULL},
+    {"DELETE", "/v3/firmware-manifests/" MANIFEST, NULL, NULL},
+    {"GET", "/v3/update-campaigns/", "", NULL},
+    {"PUT", "/v3/update-campaigns/", "", "{\"name\":\"x\"}"},
+    {"DELETE", "/v3/update-campaigns/", "", NULL},
+    {"POST", "/v3/update-campaigns/", "/start", ""},
+    {"POST", "/v3/update-campaigns/", "/stop", ""},
+    {"POST", "/v3/update-campaigns/", "/archive", ""},
+    {"POST", "/v3/update-campaigns/", "/hold", ""},
+    {"POST", "/v3/update-campaigns/", "/resume", ""},
+    {"POST", "/v3/update-campaigns/", "/advance", ""},
+    {"POST", "/v3/update-campaigns/", "/retry", ""},
+    {"GET", "/v3/update-campaigns/", "/statistics", NULL},
+    {"GET", "/v3/update-campaigns/", "/statistics/success", NULL},
+    {"GET", "/v3/update-campaigns/", "/campaign-device-metadata", NULL},
+};
+
+START_TEST(another_account_sees_and_changes_nothing)
+{
+    static const char *const lists[] = {"/v3/firmware-images", "/v3/firmware-manifests",
+                                        "/v3/firmware-images/upload-jobs", "/v3/update-campaigns"};
+
+    fx_write(make_firmware, NULL);
+    create("{\"device_filter\":\"state__eq=registered\",\"root_manifest_id\":\"" MANIFEST "\"}");
+    for (size_t i = 0; i < DR_ARRAY_LEN(foreign); i++) {
+        (void)snprintf(path, sizeof path, "%s%s%s", foreign[i].path,
+                       foreign[i].tail == NULL ? "" : id,
+                       foreign[i].tail == NULL ? "" : foreign[i].tail);
+        int status = fx_call(fx_foreign, foreign[i].method, path, foreign[i].body);
+        ck_assert_msg(status == 404, "%s %s: %d", foreign[i].method, path, status);
+    }
+    for (size_t i = 0; i < DR_ARRAY_LEN(lists); i++) {
+        ck_assert_int_eq(fx_call(fx_foreign, "GET", lists[i], NULL), 200);
+        ck_assert_msg(fx_has("\"data\":[]"), "%s", fx_reply->body);
+        ck_assert_int_eq(fx_call(fx_admin, "GET", lists[i], NULL), 200);
+        ck_assert_msg(!fx_has("\"data\":[]"), "%s", lists[i]);
+    }
+    ck_assert_int_eq(fx_call(fx_reader, "DELETE", "/v3/firmware-images/" IMAGE, NULL), 403);
+    ck_assert_int_eq(call("GET", "", NULL), 200);
+    ck_assert(fx_has("\"phase\":\"draft\""));
+}
+END_TEST
+
+START_TEST(a_manifest_of_another_account_starts_nothing)
+{
+    fx_write(make_firmware, NULL);
+    const char *body =
+        "{\"device_filter\":\"state__eq=registered\",\"root_manifest_id\":\"" MANIFEST "\"}";
+    ck_assert_int_eq(fx_call(fx_foreign, "POST", "/v3/update-campaigns", body), 201);
+    (void)snprintf(path, sizeof path, "/v3/update-campaigns/%s/start", fx_str("id"));
+    (void)snprintf(id, sizeof id, "%s", fx_str("id"));
+    ck_assert_int_eq(fx_call(fx_foreign, "POST", path, ""), 202);
+    (void)snprintf(path, sizeof path, "/v3/update-campaigns/%s", id);
+    for (int i = 0; i < 100; i++) {
+        client_run(fx_loop, 20);
+        ck_assert_int_eq(fx_call(fx_foreign, "GET", path, NULL), 200);
+        if (fx_has("\"phase\":\"stopped\"")) {
+            break;
+        }
+    }
+    ck_assert(fx_has("\"phase\":\"stopped\""));
+    ck_assert(!fx_has("\"autostop_reason\":null"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("rest/campaigns");
@@ -334,5 +456,7 @@ int main(void)
     tcase_add_test(tc, the_old_way_starts_and_stops_by_put);
     tcase_add_test(tc, devices_statistics_and_reasons);
     tcase_add_test(tc, lists_are_filtered);
+    tcase_add_test(tc, another_account_sees_and_changes_nothing);
+    tcase_add_test(tc, a_manifest_of_another_account_starts_nothing);
     return run_suite(s);
 }
