@@ -219,6 +219,26 @@ START_TEST(after_a_restart_an_update_or_a_notification_is_enough)
 }
 END_TEST
 
+static dr_err_t suspend(struct db_writer *w, void *ctx)
+{
+    const struct db_device row = {
+        .id = *(int64_t *)ctx, .account = DBT_ACCOUNT, .operator_suspended = true};
+
+    return db_device_update(w, &row, DB_DEVICE_BIT(OPERATOR_SUSPENDED), NULL);
+}
+
+START_TEST(a_suspended_client_keeps_its_credentials)
+{
+    device_up();
+    ck_assert_int_eq(dbt_write(suspend, &device), DR_OK);
+    ck_assert_uint_eq(pelion_register(peer, NULL, LIST)->code, CX_UNAVAILABLE);
+    rig_restart();
+    cx_peer_t p = rig_peer(0, "node-1");
+    struct fe_exchange *x = rig_wait(rig_post(0, p, reg.location, "et=meter", NULL));
+    ck_assert_uint_eq(x->code, CX_UNAVAILABLE); /* 4.03 would make it wipe them */
+}
+END_TEST
+
 /* ---- subscriptions to what the device reports anyway ---- */
 
 static dr_err_t sub_err;
@@ -347,6 +367,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_certificate_is_good_for_its_device_only);
     tcase_add_test(tc, values_of_the_list_are_in_the_cache);
     tcase_add_test(tc, an_update_adds_links_values_and_tokens);
+    tcase_add_test(tc, a_suspended_client_keeps_its_credentials);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("standing observations");
