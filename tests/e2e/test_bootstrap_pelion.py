@@ -3,6 +3,8 @@
 written stands in test_pelion_checklist.py; the numbers are those of its rows."""
 import harness
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from pelion import Authority, Peer
 
 MODES = ["dtls", "tls"]
@@ -83,19 +85,15 @@ def test_row_10_claims_are_held_against_the_certificate(world, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_row_32_first_to_claim(world, mode):
     claimed = Authority(world.dir / f"claims-{mode}", f"claims-{mode}")
-    world.trust(claimed, enrollment_mode=True)
+    trusted = world.trust(claimed, enrollment_mode=True)
     peer = world.peer(mode, by=claimed, aid="")  # it knows no account
     peer.say("opt auto 1").say("bootstrap")
     peer.expect("refused", timeout=20)
-    crt = (world.dir / f"claims-{mode}" / f"device-{world.count}.crt").read_bytes()
-    from cryptography import x509  # pylint: disable=import-outside-toplevel
-    from cryptography.hazmat.primitives import hashes  # pylint: disable=import-outside-toplevel
-    print_ = x509.load_pem_x509_certificate(crt).fingerprint(hashes.SHA256())
-    identity = "A-" + ":".join(f"{b:02X}" for b in print_)
-    status, row = world.rest("POST", "/v3/device-enrollments", {"enrollment_identity": identity})
-    if status == 404:
-        pytest.skip("this version has no enrolments over REST")
-    assert status == 201, row
+    crt = x509.load_pem_x509_certificate((claimed.dir / f"device-{world.count}.crt").read_bytes())
+    identity = "A-" + ":".join(f"{b:02X}" for b in crt.fingerprint(hashes.SHA256()))
+    denied = world.rest.get(f"/v3/device-enrollment-denials?trusted_certificate_id__eq={trusted['id']}")["data"]
+    assert [d["endpoint_name"] for d in denied] == [peer.ep]
+    row = world.rest("POST", "/v3/device-enrollments", {"enrollment_identity": identity}, expect=201)[1]
     done, _ = up(peer)
     assert done["good"]
     found = world.rest.get(f"/v3/device-enrollments/{row['id']}")
