@@ -406,6 +406,12 @@ END_TEST
 
 /* ---- directory ---- */
 
+static void enrolled_only(struct db_boot_policy *p)
+{
+    p->scope = DB_BOOT_SCOPE_ENROLLED;
+    p->lifetime_s = 777;
+}
+
 static dr_err_t whole_row(void *data, const struct db_device *row)
 {
     char ca[DR_ID_LEN + 1];
@@ -495,12 +501,6 @@ static dr_err_t outcome_read(struct db_reader *r, void *ctx)
         err = db_device_find(r, o->account, ENDPOINT, outcome_device, o);
     }
     return err;
-}
-
-static void enrolled_only(struct db_boot_policy *p)
-{
-    p->scope = DB_BOOT_SCOPE_ENROLLED;
-    p->lifetime_s = 777;
 }
 
 /* The claim says whose the device is, also when its authority is another's. */
