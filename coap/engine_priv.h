@@ -49,7 +49,8 @@ struct cx_listener {
     struct cx_engine *engine;
     struct loop_fd watch;
     enum cx_proto proto;
-    bool paused; /* until the next sweep */
+    bool paused;  /* until the next sweep */
+    bool starved; /* nothing to accept with; said once */
 };
 
 /** Result of cx_connect on its way to the caller. */

@@ -283,13 +283,18 @@ static void listener_ready(struct loop_fd *w, uint32_t events)
         }
         int fd = accept4(w->fd, &remote.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-            dr_log(DR_LOG_WARNING, "coap", "cannot accept connections: no descriptors or memory");
+            if (!l->starved) {
+                dr_log(DR_LOG_WARNING, "coap",
+                       "no descriptors or memory for connections, they have to wait");
+            }
+            l->starved = true;
             pause_it(l);
             return;
         }
         if (fd < 0 && errno == EAGAIN) {
             return;
         }
+        l->starved = false;
         if (fd >= 0 && admit(l, fd, &remote) != DR_OK) {
             e->stats.streams_refused++;
             (void)close(fd);

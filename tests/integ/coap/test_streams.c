@@ -3,7 +3,8 @@
  * @file  tests/integ/coap/test_streams.c
  * @brief Two engines over TCP and TLS, in both framings: what layers above see is the same.
  */
-#include "base/log.h"
+#include <unistd.h>
+
 #include "coap/conn.h"
 #include "tests/integ/coap/rig.h"
 #include "tests/unit/coap/dtls_fixture.h"
@@ -143,16 +144,13 @@ END_TEST
 
 START_TEST(notifications_arrive)
 {
-    static const uint8_t one[] = {7};
     cx_peer_t peer = open_kind(_i);
-    struct cx_opt observe = {.num = CX_OPT_OBSERVE, .len = 1, .val = one};
     struct rig_call *c = &r.calls[1];
 
     rig_call(&r, r.client.engine, peer, CX_POST, "echo", "x", 1);
     for (unsigned i = 0; i < 3; i++) {
         memset(c, 0, sizeof *c);
         rig_call_start(r.client.engine, c, peer, CX_CONTENT, "v", "42", 2);
-        (void)observe;
         RIG_UNTIL(&r, c->done > 0);
         ck_assert_int_eq(c->err, DR_OK);
         RIG_UNTIL(&r, r.server.notifications == i + 1);
@@ -198,6 +196,93 @@ START_TEST(a_goodbye_ends_connections)
 }
 END_TEST
 
+static dr_err_t fails(const struct cx_connect *c, bool cancel)
+{
+    unsigned before = r.connects;
+    cx_peer_t peer = rig_connect_with(&r, c);
+
+    if (cancel) {
+        cx_peer_close(r.client.engine, peer);
+    }
+    RIG_UNTIL(&r, r.connects == before + 1);
+    ck_assert_uint_eq(r.client.gone, 0); /* cb has said it */
+    ck_assert_uint_eq(rig_stats(r.client.engine).streams, 0);
+    ck_assert_uint_eq(rig_stats(r.client.engine).peers, 0);
+    return r.connect_err;
+}
+
+START_TEST(connections_that_fail_say_why)
+{
+    struct cx_connect c = rig_stream_args(&r, 1, NULL, CX_FRAMING_RFC8323);
+
+    c.remote.in4.sin_port = htons(9); /* nobody there */
+    ck_assert_int_eq(fails(&c, false), DR_ERR_RESET);
+    c = rig_stream_args(&r, 1, NULL, CX_FRAMING_RFC8323);
+    ck_assert_int_eq(fails(&c, true), DR_ERR_CANCELED);
+    c = rig_stream_args(&r, 1, "unknown-1", CX_FRAMING_RFC8323);
+    ck_assert_int_eq(fails(&c, false), DR_ERR_CRYPTO);
+    c = rig_stream_args(&r, 1, RIG_CERT, CX_FRAMING_DATAGRAM);
+    c.remote = r.tcp; /* no TLS there */
+    ck_assert_int_ne(fails(&c, false), DR_OK);
+    c = rig_stream_args(&r, 1, "dev-1", CX_FRAMING_RFC8323);
+    c.psk_key_len = CX_CRED_KEY_MAX + 1;
+    cx_peer_t peer;
+    ck_assert_int_eq(cx_connect(r.client.engine, &c, &peer), DR_ERR_INVAL);
+    ck_assert_uint_eq(r.server.requests, 0);
+}
+END_TEST
+
+START_TEST(closing_the_engine_cancels_what_connects)
+{
+    struct cx_connect c = rig_stream_args(&r, 1, RIG_CERT, CX_FRAMING_RFC8323);
+
+    (void)rig_connect_with(&r, &c);
+    loop_run_once(r.loop, true);
+    rig_close(&r.client);
+    ck_assert_uint_eq(r.connects, 1);
+    ck_assert_int_eq(r.connect_err, DR_ERR_CANCELED);
+}
+END_TEST
+
+static void set_up_one(void)
+{
+    static const struct cx_limits one = {.streams_max = 1};
+
+    rig_init(&r, NULL, &one);
+    rig_listen(&r);
+}
+
+START_TEST(a_client_has_limits_too)
+{
+    struct cx_connect c = rig_stream_args(&r, 1, NULL, CX_FRAMING_RFC8323);
+    cx_peer_t first = rig_stream(&r, 1, NULL, CX_FRAMING_RFC8323), peer;
+
+    ck_assert_int_eq(cx_connect(r.client.engine, &c, &peer), DR_ERR_LIMIT);
+    cx_peer_close(r.client.engine, first);
+    RIG_UNTIL(&r, r.client.gone == 1);
+    (void)rig_stream(&r, 1, NULL, CX_FRAMING_RFC8323);
+}
+END_TEST
+
+START_TEST(only_listening_sockets_are_adopted)
+{
+    union cx_addr any = {.in4 = {.sin_family = AF_INET}};
+    int fd;
+
+    ck_assert_int_eq(cx_sockets_open(&any, 1, &fd), DR_OK);
+    ck_assert_int_eq(cx_engine_adopt(r.server.engine, fd, CX_PROTO_TCP), DR_ERR_IO);
+    ck_assert_int_eq(close(fd), 0);                    /* it is still ours */
+    for (unsigned i = 2; i <= CX_LISTENERS_MAX; i++) { /* the rig has two already */
+        any = (union cx_addr){.in4 = {.sin_family = AF_INET}};
+        ck_assert_int_eq(cx_listeners_open(&any, 1, &fd), DR_OK);
+        ck_assert_int_eq(cx_engine_adopt(r.client.engine, fd, CX_PROTO_TLS), DR_ERR_INVAL);
+        ck_assert_int_eq(cx_engine_adopt(r.server.engine, fd, CX_PROTO_TCP),
+                         i < CX_LISTENERS_MAX ? DR_OK : DR_ERR_LIMIT);
+    }
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("streams");
@@ -211,5 +296,13 @@ int main(void)
     tcase_add_loop_test(tc, notifications_arrive, 0, KINDS);
     tcase_add_loop_test(tc, both_sides_hear_of_the_end, 0, KINDS);
     tcase_add_loop_test(tc, a_goodbye_ends_connections, 0, KINDS);
+    tc = add_case(s, "failures");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, connections_that_fail_say_why);
+    tcase_add_test(tc, closing_the_engine_cancels_what_connects);
+    tcase_add_test(tc, only_listening_sockets_are_adopted);
+    tc = add_case(s, "one connection");
+    tcase_add_checked_fixture(tc, set_up_one, tear_down);
+    tcase_add_test(tc, a_client_has_limits_too);
     return run_suite(s);
 }

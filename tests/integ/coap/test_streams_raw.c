@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -977,6 +978,27 @@ START_TEST(output_that_nobody_reads_ends_it)
 }
 END_TEST
 
+/* When the process has no descriptor left, connections wait in the kernel. */
+START_TEST(without_descriptors_it_waits)
+{
+    struct rlimit was, now;
+
+    (void)framed(0);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &was), 0);
+    dial(1, &r.tcp);
+    put_hex(&clients[1], CSM); /* and its socket is there already */
+    now = was;
+    now.rlim_cur = (rlim_t)clients[1].fd + 1;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
+    rig_pause(&r, 300);
+    unsigned open = live();
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &was), 0);
+    ck_assert_uint_eq(open, 1);
+    expect_hex(&clients[1], OUR_CSM);
+    ck_assert_uint_eq(refused(), 0);
+}
+END_TEST
+
 static void set_up_idle(void)
 {
     static const struct cx_limits idle = {.stream_idle_s = 1};
@@ -1055,6 +1077,7 @@ int main(void)
     tcase_add_test(frames, plain_bytes_on_the_tls_port_are_hung_up_on);
     tcase_add_test(frames, who_does_not_read_is_not_read_from);
     tcase_add_test(frames, output_that_nobody_reads_ends_it);
+    tcase_add_test(frames, without_descriptors_it_waits);
     tcase_add_test(frames, hundreds_of_idle_connections_cost_little);
     TCase *few = add_case(s, "limits");
     tcase_add_checked_fixture(few, set_up_few, tear_down);
