@@ -135,9 +135,9 @@ void cx_msg_peer_set_stream(struct cx_mpeer *p)
     p->flags |= CX_MPEER_STREAM;
 }
 
-size_t cx_msg_room(const struct cx_msg *m, const struct cx_mpeer *p)
+size_t cx_stream_room(const struct cx_msg *m, const struct cx_mpeer *p)
 {
-    if (!cx_is_stream(p) || m->ops->room_for == NULL) {
+    if (m->ops->room_for == NULL) {
         return CX_MSG_MAX;
     }
     size_t room = m->ops->room_for(m->data, p);
@@ -145,9 +145,9 @@ size_t cx_msg_room(const struct cx_msg *m, const struct cx_mpeer *p)
     return room < CX_STREAM_MSG_MAX ? room : CX_STREAM_MSG_MAX;
 }
 
-uint16_t cx_msg_bert(const struct cx_msg *m, const struct cx_mpeer *p, size_t overhead)
+uint16_t cx_stream_bert(const struct cx_msg *m, const struct cx_mpeer *p, size_t overhead)
 {
-    size_t room = cx_msg_room(m, p);
+    size_t room = cx_stream_room(m, p);
 
     if (room <= CX_MSG_MAX || overhead > room) {
         return 0;
@@ -155,11 +155,6 @@ uint16_t cx_msg_bert(const struct cx_msg *m, const struct cx_mpeer *p, size_t ov
     size_t n = (room - overhead) / CX_BLOCK_SIZE_MAX;
 
     return (uint16_t)(n < CX_STREAM_BERT_MAX ? n : CX_STREAM_BERT_MAX);
-}
-
-dr_err_t cx_msg_block(const struct cx_mpeer *p, int32_t raw, struct cx_block *ret)
-{
-    return cx_is_stream(p) ? cx_block_decode_bert(raw, ret) : cx_block_decode(raw, ret);
 }
 
 /* ---- sending ---- */

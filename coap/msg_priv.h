@@ -217,13 +217,26 @@ static inline bool cx_is_stream(const struct cx_mpeer *p)
 {
     return (p->flags & CX_MPEER_STREAM) != 0;
 }
+size_t cx_stream_room(const struct cx_msg *m, const struct cx_mpeer *p);
+uint16_t cx_stream_bert(const struct cx_msg *m, const struct cx_mpeer *p, size_t overhead);
 /** Most bytes of a message to @p p. */
-size_t cx_msg_room(const struct cx_msg *m, const struct cx_mpeer *p);
+static inline size_t cx_msg_room(const struct cx_msg *m, const struct cx_mpeer *p)
+{
+    return cx_is_stream(p) ? cx_stream_room(m, p) : CX_MSG_MAX;
+}
 /** Blocks of 1024 bytes in one message to @p p with @p overhead bytes of other things; 0 = ordinary
  * blocks only. */
-uint16_t cx_msg_bert(const struct cx_msg *m, const struct cx_mpeer *p, size_t overhead);
+static inline uint16_t cx_msg_bert(const struct cx_msg *m, const struct cx_mpeer *p,
+                                   size_t overhead)
+{
+    return cx_is_stream(p) ? cx_stream_bert(m, p, overhead) : 0;
+}
 /** cx_block_decode or cx_block_decode_bert, as @p p speaks. */
-DR_CHECK dr_err_t cx_msg_block(const struct cx_mpeer *p, int32_t raw, struct cx_block *ret);
+static inline DR_CHECK dr_err_t cx_msg_block(const struct cx_mpeer *p, int32_t raw,
+                                             struct cx_block *ret)
+{
+    return cx_is_stream(p) ? cx_block_decode_bert(raw, ret) : cx_block_decode(raw, ret);
+}
 /** Lists of @p p, made if needed; NULL when there is no memory. */
 struct cx_mwork *cx_msg_work(struct cx_msg *m, struct cx_mpeer *p);
 /** Free the lists of a peer when all are empty. */
