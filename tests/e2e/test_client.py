@@ -231,7 +231,8 @@ def test_connects_with_certificates_and_over_streams(make_server, tmp_path):
     host, port = server.address("coaps")
     good = authority.credentials("mcu", "mcu-x", f"coaps://{host}:{port}")
     rest = server.rest()
-    for uri, framing in ((f"coaps://{host}:{port}", "rfc8323"),):
+    for uri, framing in ((f"coaps://{host}:{port}", "rfc8323"), (f"coaps+tcp://{host}:{port}", "rfc8323"),
+                         (f"coaps://{host}:{port}", "pelion")):
         client = Client(tmp_path / "dev", "--server", uri, "--credentials", good, "--framing", framing)
         try:
             device = client.registered()
@@ -275,7 +276,7 @@ def test_streams_with_keys(make_server, make_client, scheme, framing):
 
 
 @pytest.mark.parametrize("scheme", ["coaps", "coaps+tcp"])
-@pytest.mark.parametrize("security", ["psk", "x509"])
+@pytest.mark.parametrize("security", ["psk", "x509", "est"])
 def test_bootstraps_and_again_when_asked(make_server, tmp_path, scheme, security):
     server = make_server("--bootstrap", "127.0.0.1:0")
     server.rest()("POST", "/v3/drover/bootstrap-policies", {"name": "all", "security": security}, expect=201)
@@ -302,6 +303,33 @@ def test_bootstraps_and_again_when_asked(make_server, tmp_path, scheme, security
                  lambda: rest.get(f"/v3/devices/{device}")["bootstrapped_timestamp"] > first, 10)
         channel.close()
         assert KEY not in " ".join(client.out + client.err)
+        client.stop()
+    finally:
+        client.kill()
+
+
+@pytest.mark.parametrize("framing", ["pelion", "rfc8323"])
+def test_developer_credentials_from_the_portal(make_server, tmp_path, framing):
+    server = make_server("--bootstrap", "127.0.0.1:0")
+    rest = server.rest()
+    made = rest("POST", "/v3/developer-certificates", {"name": "mcu"}, expect=201)[1]
+    file = tmp_path / "mbed_cloud_dev_credentials.c"
+    file.write_text(made["security_file_content"])
+    client = Client(tmp_path / "dev", "--credentials", file, "--framing", framing)
+    try:
+        device = client.registered()
+        found = rest.get(f"/v3/devices/{device}")
+        assert (found["endpoint_name"], found["state"]) == (made["id"], "registered")
+        listed = {r["uri"]: r for r in rest.get(f"/v2/endpoints/{device}")}
+        assert listed["/3/0/0"]["obs"] and "/1/0/8" in listed
+        channel = Channel(server)
+        assert payload_text(ask(channel, rest, device, "GET", "/3/0/1")) == "dev_model_num"
+        first = found["bootstrapped_timestamp"]
+        # once more: the device tells its id, and its new keys are good
+        assert ask(channel, rest, device, "POST", "/1/0/9")["status"] in (200, 204)
+        assert client.registered(times=2) == device
+        wait_for("a new bootstrap", lambda: rest.get(f"/v3/devices/{device}")["bootstrapped_timestamp"] > first, 10)
+        channel.close()
         client.stop()
     finally:
         client.kill()

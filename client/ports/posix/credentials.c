@@ -29,11 +29,11 @@ struct field {
     {                                                                                              \
         NAME, TEXT, offsetof(struct credentials, MEMBER), CREDENTIALS_TEXT_MAX, 0, NEEDED          \
     }
-#define BYTES_FIELD(NAME, MEMBER)                                                                  \
+#define BYTES_FIELD(NAME, MEMBER, NEEDED)                                                          \
     {                                                                                              \
         NAME, BYTES, offsetof(struct credentials, MEMBER),                                         \
             sizeof(((struct credentials *)0)->MEMBER), offsetof(struct credentials, MEMBER##_len), \
-            true                                                                                   \
+            NEEDED                                                                                 \
     }
 
 static const struct field fields[] = {
@@ -45,9 +45,10 @@ static const struct field fields[] = {
     TEXT_FIELD("SERIAL_NUMBER", serial, false),
     TEXT_FIELD("DEVICE_TYPE", type, false),
     TEXT_FIELD("HARDWARE_VERSION", hardware, false),
-    BYTES_FIELD("BOOTSTRAP_DEVICE_CERTIFICATE", certificate),
-    BYTES_FIELD("BOOTSTRAP_SERVER_ROOT_CA_CERTIFICATE", authority),
-    BYTES_FIELD("BOOTSTRAP_DEVICE_PRIVATE_KEY", key),
+    BYTES_FIELD("BOOTSTRAP_DEVICE_CERTIFICATE", certificate, true),
+    BYTES_FIELD("BOOTSTRAP_SERVER_ROOT_CA_CERTIFICATE", authority, true),
+    BYTES_FIELD("LWM2M_SERVER_ROOT_CA_CERTIFICATE", lwm2m_authority, false),
+    BYTES_FIELD("BOOTSTRAP_DEVICE_PRIVATE_KEY", key, true),
     {"MEMORY_TOTAL_KB", NUMBER, offsetof(struct credentials, memory_kb), 4, 0, false},
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };

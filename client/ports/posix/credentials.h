@@ -21,8 +21,10 @@ struct credentials {
     char serial[CREDENTIALS_TEXT_MAX], type[CREDENTIALS_TEXT_MAX];
     char hardware[CREDENTIALS_TEXT_MAX];
     uint32_t memory_kb;
-    uint8_t certificate[CL_CERT_MAX], authority[CL_CERT_MAX], key[CL_KEY_MAX];
-    uint16_t certificate_len, authority_len, key_len;
+    uint8_t certificate[CL_CERT_MAX], key[CL_KEY_MAX];
+    uint8_t authority[CL_CERT_MAX];       /**< of the bootstrap server */
+    uint8_t lwm2m_authority[CL_CERT_MAX]; /**< of the LwM2M server; not in all files */
+    uint16_t certificate_len, key_len, authority_len, lwm2m_authority_len;
 };
 
 /** What is wrong, for people. */

@@ -216,11 +216,12 @@ static bool credentials_take(struct options *o)
     const struct credentials *c = &o->credentials;
     struct cl_account *a = &o->account;
     a->mode = CL_MODE_CERT;
+    bool lwm2m = o->server != NULL && c->lwm2m_authority_len > 0;
     a->id_len = c->certificate_len;
-    a->peer_len = c->authority_len;
+    a->peer_len = lwm2m ? c->lwm2m_authority_len : c->authority_len;
     a->key_len = c->key_len;
     memcpy(a->id, c->certificate, sizeof c->certificate);
-    memcpy(a->peer, c->authority, sizeof c->authority);
+    memcpy(a->peer, lwm2m ? c->lwm2m_authority : c->authority, sizeof a->peer);
     memcpy(a->key, c->key, sizeof c->key);
     return true;
 }

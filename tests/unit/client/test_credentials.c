@@ -19,7 +19,8 @@
     "const uint32_t MBED_CLOUD_DEV_BOOTSTRAP_DEVICE_CERTIFICATE_SIZE = "                           \
     "sizeof(MBED_CLOUD_DEV_BOOTSTRAP_DEVICE_CERTIFICATE);\n"                                       \
     "const uint8_t MBED_CLOUD_DEV_BOOTSTRAP_SERVER_ROOT_CA_CERTIFICATE[2] = {0x30,0};\n"           \
-    "const uint32_t MBED_CLOUD_DEV_BOOTSTRAP_SERVER_ROOT_CA_CERTIFICATE_SIZE = 2;\n"
+    "const uint32_t MBED_CLOUD_DEV_BOOTSTRAP_SERVER_ROOT_CA_CERTIFICATE_SIZE = 2;\n"               \
+    "const uint8_t MBED_CLOUD_DEV_LWM2M_SERVER_ROOT_CA_CERTIFICATE[] = {9};\n"
 #define KEY  "const uint8_t MBED_CLOUD_DEV_BOOTSTRAP_DEVICE_PRIVATE_KEY[] = {1,2,3,4,};\n"
 #define TAIL "const uint32_t MBED_CLOUD_DEV_MEMORY_TOTAL_KB = 1024;\n#endif\n"
 
@@ -42,6 +43,7 @@ START_TEST(all_is_taken)
     ck_assert_uint_eq(cred.certificate_len, 3);
     ck_assert_mem_eq(cred.certificate, "\x30\x01\xff", 3);
     ck_assert_uint_eq(cred.authority_len, 2);
+    ck_assert_uint_eq(cred.lwm2m_authority_len, 1);
     ck_assert_uint_eq(cred.key_len, 4);
     ck_assert_uint_eq(cred.memory_kb, 1024);
     ck_assert_str_eq(cred.manufacturer, "");
@@ -66,7 +68,7 @@ static const struct {
     {"const char MBED_CLOUD_DEV_ACCOUNT_ID[] = \"a\n\";", "does not end", 1},
     {"const char MBED_CLOUD_DEV_ACCOUNT_ID[] = \"\\x41\";", "understood", 1},
     {"const char MBED_CLOUD_DEV_ACCOUNT_ID[] = \"a\"", "';' expected", 1},
-    {GOOD "const char MBED_CLOUD_DEV_ACCOUNT_ID[]=\"acc\";\n", "defined twice", 14},
+    {GOOD "const char MBED_CLOUD_DEV_ACCOUNT_ID[]=\"acc\";\n", "defined twice", 15},
     {"const uint8_t MBED_CLOUD_DEV_BOOTSTRAP_DEVICE_PRIVATE_KEY[] = {1, 256};", "too large", 1},
     {"const uint8_t MBED_CLOUD_DEV_BOOTSTRAP_DEVICE_PRIVATE_KEY[] = {1 2};", "',' expected", 1},
     {"const uint8_t MBED_CLOUD_DEV_BOOTSTRAP_DEVICE_PRIVATE_KEY[] = {-1};", "number", 1},
