@@ -27,6 +27,9 @@ static void requested(struct cl_call *call, cl_err_t err, const struct cl_msg *a
 {
     struct cl_client *cl = call->ctx;
 
+    if (err == CL_ERR_CLOSED) {
+        return; /* whoever closed the association goes on */
+    }
     if (err != CL_OK) {
         cl_retry(cl, "no answer to the bootstrap request");
     } else if (answer->code >> 5 != 2) {
@@ -105,7 +108,7 @@ static void enrolled(struct cl_client *cl, cl_err_t err)
 {
     if (err == CL_OK) {
         complete(cl);
-    } else {
+    } else if (err != CL_ERR_CLOSED) {
         cl_retry(cl, "the enrolment failed");
     }
 }

@@ -260,6 +260,9 @@ static void registered(struct cl_call *call, cl_err_t err, const struct cl_msg *
 {
     struct cl_client *cl = call->ctx;
 
+    if (err == CL_ERR_CLOSED) {
+        return; /* whoever closed the association goes on */
+    }
     if (err != CL_OK) {
         cl_retry(cl, "no answer to the registration");
     } else if (answer->code == CL_CODE(2, 1) && location_take(cl, &answer->location)) {
@@ -341,6 +344,9 @@ static void updated(struct cl_call *call, cl_err_t err, const struct cl_msg *ans
 {
     struct cl_client *cl = call->ctx;
 
+    if (err == CL_ERR_CLOSED) {
+        return; /* whoever closed the association goes on */
+    }
     if (err != CL_OK) {
         cl_retry(cl, "no answer to the registration update");
     } else if (answer->code == CL_CODE(2, 4)) {
@@ -456,8 +462,12 @@ cl_err_t cl_start(struct cl_client *cl)
     if (!boot->there && !cl->accounts.account[CL_SERVER].there) {
         return CL_ERR_NOENT;
     }
-    cl_connect_soon(cl, delay_ms);
-    return CL_OK;
+    /* keys of the command line stay what they are; those of a bootstrap can be renewed */
+    cl_err_t err = boot->there ? cl_renewal_object(cl) : CL_OK;
+    if (err == CL_OK) {
+        cl_connect_soon(cl, delay_ms);
+    }
+    return err;
 }
 
 static void input(struct cl_client *cl, uint64_t now_ms)

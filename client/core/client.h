@@ -74,7 +74,15 @@ struct cl_later {
     bool done; /**< its result is known */
     cl_err_t err;
     uint8_t token[CL_TOKEN_MAX], token_len;
-    uint8_t code; /**< of success */
+    uint8_t code;  /**< of success */
+    char text[12]; /**< payload of success */
+};
+
+/** A key that waits for its certificate. */
+struct cl_enrolment {
+    void (*cb)(struct cl_client *cl, cl_err_t err); /**< NULL: none under way */
+    uint8_t key[CL_KEY_MAX];
+    uint16_t key_len;
 };
 
 struct cl_client {
@@ -82,7 +90,7 @@ struct cl_client {
     struct cl_hooks hooks;
     struct cl_evq evq;
     struct cl_objects objects;
-    struct cl_obj security_obj, server_obj;
+    struct cl_obj security_obj, server_obj, renewal_obj;
     struct cl_coap coap;
     struct cl_sec sec;
     struct cl_accounts accounts;
@@ -99,7 +107,8 @@ struct cl_client {
     char device_id[CL_LOCATION_MAX];
     char query[CL_QUERIES_MAX][CL_QUERY_MAX];
     struct cl_call call; /**< bootstrap request, register, update, de-register, one at a time */
-    void (*enrolling)(struct cl_client *cl, cl_err_t err);
+    struct cl_enrolment enrolment;
+    const char *renewal_refusal; /**< answer to a renewal that is not begun, or NULL */
     struct cl_inbody in;
     struct cl_later later;
     uint8_t etag[4];
@@ -131,6 +140,8 @@ bool cl_unsent(const struct cl_client *cl, uint16_t obj, uint16_t inst, uint16_t
 void cl_list_changed(struct cl_client *cl);
 /** The answer of the callback that said CL_ERR_LATER. @param err  CL_OK or as the callback */
 void cl_done(struct cl_client *cl, cl_err_t err);
+/** The same with a short text as payload of the success. */
+void cl_done_text(struct cl_client *cl, const char *text);
 /** Restart the machine once the answers under way are out. */
 void cl_reboot(struct cl_client *cl);
 /** Update the registration now. */

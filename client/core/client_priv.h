@@ -14,6 +14,9 @@
 /** Objects 0 and 1 over the accounts. */
 CL_CHECK cl_err_t cl_core_objects(struct cl_client *cl);
 
+/** Object 35011 beside them: renewal of the certificate when the server asks. */
+CL_CHECK cl_err_t cl_renewal_object(struct cl_client *cl);
+
 /** cl_coap_ops.request: the server's requests. */
 void cl_serve(void *ctx, const struct cl_msg *req, struct cl_msg *answer);
 /** The part of it that the bootstrap server may do. */

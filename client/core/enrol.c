@@ -80,10 +80,10 @@ static uint16_t to_front(uint8_t *buf, size_t cap, int n)
     return (uint16_t)n;
 }
 
-/* Key into the account, request into cl->list; its length. */
+/* Key into cl->enrolment, request into cl->list; its length. */
 static size_t request_make(struct cl_client *cl)
 {
-    struct cl_account *acc = &cl->accounts.account[CL_SERVER];
+    struct cl_enrolment *e = &cl->enrolment;
     char subject[2 * (CL_ENDPOINT_MAX + CL_LOCATION_MAX)];
     mbedtls_pk_context key;
     mbedtls_x509write_csr csr;
@@ -97,14 +97,14 @@ static size_t request_make(struct cl_client *cl)
         mbedtls_x509write_csr_set_subject_name(&csr, subject) == 0) {
         mbedtls_x509write_csr_set_md_alg(&csr, MBEDTLS_MD_SHA256);
         mbedtls_x509write_csr_set_key(&csr, &key);
-        acc->key_len = to_front(acc->key, sizeof acc->key,
-                                mbedtls_pk_write_key_der(&key, acc->key, sizeof acc->key));
+        e->key_len =
+            to_front(e->key, sizeof e->key, mbedtls_pk_write_key_der(&key, e->key, sizeof e->key));
         len = to_front(cl->list, sizeof cl->list,
                        mbedtls_x509write_csr_der(&csr, cl->list, sizeof cl->list, rng, NULL));
     }
     mbedtls_x509write_csr_free(&csr);
     mbedtls_pk_free(&key);
-    return acc->key_len > 0 ? len : 0;
+    return e->key_len > 0 ? len : 0;
 }
 
 static cl_err_t part_take(struct cl_call *call, const struct cl_part *part)
@@ -125,6 +125,7 @@ static cl_err_t part_take(struct cl_call *call, const struct cl_part *part)
 static cl_err_t certificate_take(struct cl_client *cl)
 {
     struct cl_account *acc = &cl->accounts.account[CL_SERVER];
+    const struct cl_enrolment *e = &cl->enrolment;
     struct cl_bytes der;
     mbedtls_x509_crt crt;
     mbedtls_pk_context key;
@@ -136,24 +137,27 @@ static cl_err_t certificate_take(struct cl_client *cl)
     mbedtls_x509_crt_init(&crt);
     mbedtls_pk_init(&key);
     if (mbedtls_x509_crt_parse_der(&crt, der.p, der.len) != 0 ||
-        mbedtls_pk_parse_key(&key, acc->key, acc->key_len, NULL, 0) != 0 ||
+        mbedtls_pk_parse_key(&key, e->key, e->key_len, NULL, 0) != 0 ||
         mbedtls_pk_check_pair(&crt.pk, &key) != 0) {
         err = CL_ERR_AUTH; /* a certificate of another key */
     } else {
         memcpy(acc->id, der.p, der.len);
         acc->id_len = (uint16_t)der.len;
+        memcpy(acc->key, e->key, e->key_len);
+        acc->key_len = e->key_len;
     }
     mbedtls_pk_free(&key);
     mbedtls_x509_crt_free(&crt);
     return err;
 }
 
-static cl_enrol_cb *waiting_of(struct cl_client *cl)
+/* The callback is the last touch. */
+static void over(struct cl_client *cl, cl_err_t err)
 {
-    cl_enrol_cb *cb = cl->enrolling;
+    cl_enrol_cb *cb = cl->enrolment.cb;
 
-    cl->enrolling = NULL;
-    return cb;
+    cl_wipe(&cl->enrolment, sizeof cl->enrolment);
+    cb(cl, err);
 }
 
 static void answered(struct cl_call *call, cl_err_t err, const struct cl_msg *answer)
@@ -163,14 +167,14 @@ static void answered(struct cl_call *call, cl_err_t err, const struct cl_msg *an
     if (err == CL_OK) {
         err = answer->code >> 5 == 2 ? certificate_take(cl) : CL_ERR_REFUSED;
     }
-    waiting_of(cl)(cl, err);
+    over(cl, err);
 }
 
 void cl_enrol(struct cl_client *cl, cl_enrol_cb *cb)
 {
     size_t len = request_make(cl);
 
-    cl->enrolling = cb;
+    cl->enrolment.cb = cb;
     cl->in.open = false;
     cl_query_clear(cl);
     cl->call = (struct cl_call){.format = cl->config.pelion ? CL_FMT_TEXT : FMT_PKCS10,
@@ -179,6 +183,6 @@ void cl_enrol(struct cl_client *cl, cl_enrol_cb *cb)
                                 .body_len = len,
                                 .part = part_take};
     if (len == 0 || cl_request(cl, CL_POST, "/est/sen", answered) != CL_OK) {
-        waiting_of(cl)(cl, CL_ERR_IO);
+        over(cl, CL_ERR_IO);
     }
 }

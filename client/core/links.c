@@ -24,6 +24,12 @@ static void version_put(struct cl_out *out, const struct cl_obj *obj)
     }
 }
 
+/* Without instances and without a way to make some: as if it were not there. */
+static bool hidden(const struct cl_obj *obj, size_t instances)
+{
+    return instances == 0 && obj->create == NULL;
+}
+
 void cl_links_register(const struct cl_objects *all, struct cl_out *out)
 {
     uint16_t ids[CL_INSTANCES_MAX];
@@ -32,7 +38,7 @@ void cl_links_register(const struct cl_objects *all, struct cl_out *out)
     for (size_t i = 0; i < all->count; i++) {
         const struct cl_obj *obj = all->obj[i];
         size_t n = cl_obj_instances(obj, ids);
-        if (obj->id == 0) {
+        if (obj->id == 0 || hidden(obj, n)) {
             continue;
         }
         if (n == 0 || obj->version != NULL) {
@@ -89,7 +95,7 @@ void cl_links_pelion(const struct cl_objects *all, struct cl_observers *observer
     for (size_t i = 0; i < all->count; i++) {
         const struct cl_obj *obj = all->obj[i];
         size_t n = cl_obj_instances(obj, ids);
-        if (obj->id == 0) {
+        if (obj->id == 0 || hidden(obj, n)) {
             continue;
         }
         link_put(out, &(struct cl_path){.depth = 1, .id = {obj->id}});
@@ -210,6 +216,9 @@ static void bootstrap_object(const struct cl_obj *obj, const struct cl_accounts 
     uint16_t ids[CL_INSTANCES_MAX];
     size_t n = cl_obj_instances(obj, ids);
 
+    if (hidden(obj, n)) {
+        return;
+    }
     if (n == 0 || obj->version != NULL) {
         link_put(out, &(struct cl_path){.depth = 1, .id = {obj->id}});
         version_put(out, obj);

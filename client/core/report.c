@@ -21,6 +21,14 @@ void cl_done(struct cl_client *cl, cl_err_t err)
     }
 }
 
+void cl_done_text(struct cl_client *cl, const char *text)
+{
+    if (cl->later.open && !cl->later.done && strlen(text) < sizeof cl->later.text) {
+        memcpy(cl->later.text, text, strlen(text) + 1);
+    }
+    cl_done(cl, CL_OK);
+}
+
 static void later_send(struct cl_client *cl)
 {
     struct cl_msg m;
@@ -29,6 +37,10 @@ static void later_send(struct cl_client *cl)
     m.code = cl->later.err == CL_OK ? cl->later.code : cl_code_of(cl->later.err, false);
     m.token_len = cl->later.token_len;
     memcpy(m.token, cl->later.token, m.token_len);
+    if (cl->later.text[0] != '\0' && cl->later.err == CL_OK) {
+        m.format = CL_FMT_TEXT;
+        m.payload = (struct cl_bytes){(const uint8_t *)cl->later.text, strlen(cl->later.text)};
+    }
     if (cl_coap_answer(&cl->coap, &m, true) == CL_OK) {
         cl->notifying = ANSWER;
     }

@@ -325,9 +325,21 @@ def test_developer_credentials_from_the_portal(make_server, tmp_path, framing):
         channel = Channel(server)
         assert payload_text(ask(channel, rest, device, "GET", "/3/0/1")) == "dev_model_num"
         first = found["bootstrapped_timestamp"]
+        # a new key while it is registered; it counts from the next connection on
+        asked = rest("POST", f"/v3/devices/{device}/certificates/LWM2M/renew", expect=201)[1]
+
+        def over():
+            row = rest.get(f"/v3/certificate-enrollments/{asked['id']}")
+            return row if row["enroll_status"] == "completed" else None
+
+        assert wait_for("the renewal", over, 10)["enroll_result"] == "success"
+        client.stop()
+        client.start()
+        assert client.registered(times=2) == device
+        assert rest.get(f"/v3/devices/{device}")["bootstrapped_timestamp"] == first
         # once more: the device tells its id, and its new keys are good
         assert ask(channel, rest, device, "POST", "/1/0/9")["status"] in (200, 204)
-        assert client.registered(times=2) == device
+        assert client.registered(times=3) == device
         wait_for("a new bootstrap", lambda: rest.get(f"/v3/devices/{device}")["bootstrapped_timestamp"] > first, 10)
         channel.close()
         client.stop()

@@ -1168,6 +1168,62 @@ START_TEST(enrols_with_a_key_of_its_own)
 }
 END_TEST
 
+/* The server asks for it: a new key, the old one stays until the certificate is there. */
+START_TEST(renews_when_the_server_asks)
+{
+    static const uint8_t args[] = {0, 1, 0, 6, 'L', 'W', 'M', '2', 'M', 0};
+    static const struct {
+        const char *args, *status;
+        size_t len;
+    } bad[] = {{"", "1286", 0},
+               {"\0\1\0\6LWM2M", "1286", 9},
+               {"\0\1\0\6OTHER\0", "1284", 10},
+               {"\0\2\0\0\0\1\0\6LWM2M\0", "1286", 14},
+               {"\200\2\0\0", "1286", 4}};
+    uint8_t tlv[2600], der[700] = {0x30};
+    size_t n = 0;
+    struct cl_msg m;
+
+    setup();
+    start(true, true);
+    n += tlv_bytes(tlv + n, 0, "coap://server:2?aid=acc", 23);
+    n += tlv_bytes(tlv + n, 2, "\x02", 1);
+    n += tlv_bytes(tlv + n, 3, der, sizeof der);
+    n += tlv_bytes(tlv + n, 4, der, sizeof der);
+    n += tlv_bytes(tlv + n, 5, der, 121);
+    n += tlv_bytes(tlv + n, 10, "\x01", 1);
+    pelion_boot(tlv, instance_wrap(tlv, n));
+    cl_msg_init(&m);
+    ck_assert_uint_eq(ask_full(CL_POST, "/bs", "&iep=dev-9", &m), CODE(2, 4));
+    run(5000); /* the wire of this test has no security: the certificate is only kept */
+    ck_assert_int_eq(cl.state, CL_REGISTERED);
+    snprintf(cl.device_id, sizeof cl.device_id, "dev-9");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        ck_assert_uint_eq(ask_as(CL_POST, "/35011/0/27002", CL_ID_NONE, bad[i].args, bad[i].len),
+                          CODE(2, 4));
+        payload_is(bad[i].status);
+    }
+    ck_assert_uint_eq(ask_as(CL_POST, "/35011/0/27002", CL_FMT_OPAQUE, args, sizeof args),
+                      CODE(4, 15));
+    ck_assert_uint_eq(srv.ests, 0);
+    const struct cl_account *acc = &cl.accounts.account[CL_SERVER];
+    ck_assert_uint_eq(acc->key_len, 121);
+    ck_assert_uint_eq(ask_as(CL_POST, "/35011/0/27002", CL_ID_NONE, args, sizeof args), CODE(2, 4));
+    payload_is("0");
+    ck_assert_uint_eq(srv.answer.type, CL_CON);
+    ck_assert_uint_eq(srv.ests, 1);
+    ck_assert_mem_eq(acc->id, srv.chain + 4, acc->id_len);
+    ck_assert_int_eq(cl.state, CL_REGISTERED);
+    uint8_t key[CL_KEY_MAX];
+    uint16_t key_len = acc->key_len;
+    memcpy(key, acc->key, key_len);
+    cl_fini(&cl);
+    start(true, true); /* and it is in the store */
+    ck_assert_uint_eq(acc->key_len, key_len);
+    ck_assert_mem_eq(acc->key, key, key_len);
+}
+END_TEST
+
 /* ---- addresses ---- */
 
 START_TEST(addresses_are_read_strictly)
@@ -1249,6 +1305,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, bootstraps_as_pelion_does_it);
     tcase_add_test(tc, enrols_with_a_key_of_its_own);
+    tcase_add_test(tc, renews_when_the_server_asks);
     tc = add_case(suite, "addresses");
     tcase_add_test(tc, addresses_are_read_strictly);
     return run_suite(suite);
