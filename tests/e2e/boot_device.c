@@ -5,9 +5,12 @@
  * again when it is asked to.
  *
  *     boot_device --bootstrap H:P --identity I --key HEX|--cert F --cert-key F --ca F
- *                 [--query Q] [--discover TEXT] [--silent-after N] [--register [--again]]
+ *                 [--query Q] [--discover TEXT] [--silent-after N] [--register [--again|--relapse
+ * N]]
  *
- * The last line of stdout is JSON: what was answered and written.
+ * Each line of stdout is JSON: what was answered and written. --again: once registered, wait to be
+ * asked to bootstrap, do so, and register anew. --relapse: once registered, bootstrap again but
+ * fall silent after N requests; at the next line of standard input register with the older key.
  */
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -23,7 +26,7 @@
 
 struct arguments {
     const char *bootstrap, *identity, *key, *cert, *cert_key, *ca, *query, *discover;
-    unsigned silent_after;
+    unsigned silent_after, relapse;
     bool registers, again;
 };
 
@@ -41,6 +44,10 @@ struct device {
     dr_err_t err;
     uint8_t code;
     char uri[300];
+    /* the account in use */
+    char identity[200];
+    uint8_t key[64];
+    size_t key_len;
 };
 
 static void fail(const char *what)
@@ -160,17 +167,13 @@ static void register_start(struct device *d)
     }
 }
 
-/* With the account that was written, PSK only. */
-static void register_with(struct device *d, const struct lwm2m_value *identity,
-                          const struct lwm2m_value *secret)
+/* With the account in use, PSK only. */
+static void register_with(struct device *d)
 {
     const struct cx_security_config sc = {.client = true};
     union cx_addr own = {.in4 = {.sin_family = AF_INET}}, server = {0};
-    char name[200];
     int fd;
 
-    (void)snprintf(name, sizeof name, "%.*s", (int)identity->bytes.len,
-                   (const char *)identity->bytes.ptr);
     addr_parse(d->uri + strlen("coaps://"), &server);
     if (cx_security_new(&sc, &d->security, NULL) != DR_OK) {
         fail("security");
@@ -184,9 +187,9 @@ static void register_with(struct device *d, const struct lwm2m_value *identity,
     d->connected = false;
     const struct cx_connect x = {.proto = CX_PROTO_DTLS,
                                  .remote = server,
-                                 .psk_identity = name,
-                                 .psk_key = secret->bytes.ptr,
-                                 .psk_key_len = secret->bytes.len,
+                                 .psk_identity = d->identity,
+                                 .psk_key = d->key,
+                                 .psk_key_len = d->key_len,
                                  .cb = connected,
                                  .data = d};
     if (cx_connect(d->engine, &x, &d->peer) != DR_OK) {
@@ -241,7 +244,11 @@ static void register_now(struct device *d)
     if (identity == NULL || secret == NULL) {
         fail("no keys were written");
     }
-    register_with(d, identity, secret);
+    (void)snprintf(d->identity, sizeof d->identity, "%.*s", (int)identity->bytes.len,
+                   (const char *)identity->bytes.ptr);
+    d->key_len = secret->bytes.len < sizeof d->key ? secret->bytes.len : sizeof d->key;
+    memcpy(d->key, secret->bytes.ptr, d->key_len);
+    register_with(d);
 }
 
 static void connect_boot(struct device *d, const struct arguments *a)
@@ -277,6 +284,21 @@ static void report(const struct device *d)
     (void)fflush(stdout);
 }
 
+static void relapse(struct device *d, struct arguments *a)
+{
+    char line[16];
+
+    a->silent_after = d->boot.silent_after = d->boot.n_seen + a->relapse;
+    boot(d, a);
+    report(d);
+    if (fgets(line, sizeof line, stdin) == NULL) {
+        fail("nobody says to go on");
+    }
+    engine_close(d);
+    register_with(d);
+    report(d);
+}
+
 static void arguments_read(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {{"bootstrap", required_argument, NULL, 'b'},
@@ -290,6 +312,7 @@ static void arguments_read(int argc, char **argv, struct arguments *a)
                                             {"silent-after", required_argument, NULL, 's'},
                                             {"register", no_argument, NULL, 'r'},
                                             {"again", no_argument, NULL, 'a'},
+                                            {"relapse", required_argument, NULL, 'R'},
                                             {0}};
     int opt;
 
@@ -324,6 +347,9 @@ static void arguments_read(int argc, char **argv, struct arguments *a)
             break;
         case 'r':
             a->registers = true;
+            break;
+        case 'R':
+            a->relapse = (unsigned)strtoul(optarg, NULL, 10);
             break;
         case 'a':
             a->again = true;
@@ -391,6 +417,9 @@ int main(int argc, char **argv)
         engine_close(&d);
         register_now(&d);
         report(&d);
+    }
+    if (a.relapse != 0 && d.code == CX_CREATED) {
+        relapse(&d, &a);
     }
     if (d.engine != NULL) {
         engine_close(&d);

@@ -16,14 +16,14 @@ def add_key(server, endpoint=ENDPOINT, key=KEY):
     server.cli("psk", "add", endpoint, "--key-file", "-", stdin=key + "\n")
 
 
-def device(server, *options, start=False, key=KEY, endpoint=ENDPOINT):
+def device(server, *options, start=False, key=KEY, endpoint=ENDPOINT, stdin=None):
     """What the device reports; or, with start, its process."""
     host, port = server.address("bootstrap")
     args = [str(DEVICE), "--bootstrap", f"{host}:{port}", *map(str, options)]
     if key:
         args += ["--identity", endpoint, "--key", key]
     if start:
-        return subprocess.Popen(args, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(args, stdin=stdin, stdout=subprocess.PIPE, text=True)
     done = subprocess.run(args, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -109,13 +109,22 @@ def test_a_deleted_key_ends_all(server):
         process.kill()
 
 
-def test_the_server_is_killed_in_the_middle(server):
+@pytest.mark.parametrize("requests", [1, 2, 3, 4, 5])
+def test_the_server_is_killed_in_the_middle(server, requests):
+    """Discover, Delete, Delete, Write, Write, (Finish): the key before stays good, and a new one is to be had."""
     add_key(server)
-    assert device(server, "--register")["registered"] == "2.01"
-    stuck = device(server, "--silent-after", 3, start=True)
-    stuck.communicate(timeout=30)
-    server.kill()
-    server.start()
+    host, port = server.address("coaps")
+    with device(server, "--register", "--relapse", requests, "--discover",
+                "</>;lwm2m=1.1,</0/0>,</0/1>;ssid=101,</1/0>;ssid=101", start=True, stdin=subprocess.PIPE) as process:
+        assert json.loads(process.stdout.readline())["registered"] == "2.01"
+        stuck = json.loads(process.stdout.readline())
+        assert stuck["code"] == "2.04" and not stuck["finished"]
+        server.kill()
+        server.start("--coaps", f"{host}:{port}")
+        process.stdin.write("go on\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["registered"] == "2.01"
+        assert process.wait(30) == 0
     assert device(server, "--register")["registered"] == "2.01"
 
 
