@@ -329,6 +329,27 @@ dr_err_t db_device_cert_list(struct db_reader *r, int64_t account, const char *e
     return device_cert_rows(&q, fn, data);
 }
 
+dr_err_t db_device_cert_count(struct db_reader *r, int64_t account, const char *endpoint_name,
+                              int64_t after, int64_t *ret)
+{
+    dr_assert(r != NULL && endpoint_name != NULL && ret != NULL);
+    int64_t n = 0;
+    struct conn_q q = conn_q(r, "SELECT count(*) FROM device_cert"
+                                " WHERE account = ? AND endpoint_name = ? AND id > ?");
+
+    conn_put_int(&q, account);
+    conn_put_text(&q, endpoint_name);
+    conn_put_int(&q, after);
+    while (conn_row(&q)) {
+        n = conn_col_int(&q, 0);
+    }
+    dr_err_t err = conn_end(&q);
+    if (err == DR_OK) {
+        *ret = n;
+    }
+    return err;
+}
+
 dr_err_t db_device_cert_revoked(struct db_reader *r, db_device_cert_fn *fn, void *data)
 {
     dr_assert(r != NULL && fn != NULL);

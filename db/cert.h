@@ -110,6 +110,9 @@ DR_CHECK dr_err_t db_device_cert_revoke_all(struct db_writer *w, int64_t account
 DR_CHECK dr_err_t db_device_cert_list(struct db_reader *r, int64_t account,
                                       const char *endpoint_name, int64_t after, uint32_t limit,
                                       db_device_cert_fn *fn, void *data);
+/** How many of an endpoint have an id over @p after. */
+DR_CHECK dr_err_t db_device_cert_count(struct db_reader *r, int64_t account,
+                                       const char *endpoint_name, int64_t after, int64_t *ret);
 /** Revoked ones of all accounts. */
 DR_CHECK dr_err_t db_device_cert_revoked(struct db_reader *r, db_device_cert_fn *fn, void *data);
 

@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "certs/csr.h"
+#include "db/cert.h"
 #include "db/db.h"
 #include "db/device.h"
 #include "devices/core_priv.h"
@@ -20,6 +22,8 @@
 #define FORM         1
 #define ANSWER_MAX   (4 + CERT_DEVICE_DER_MAX)
 #define BUSY_AGAIN_S 5
+#define MANY_AGAIN_S 600
+#define HOUR_MS      3600000
 
 struct dev_est {
     struct dev_issuer *issuer; /* borrowed */
@@ -37,6 +41,7 @@ struct enroll {
     char name[DEV_EST_NAME_MAX + 1];
     int64_t device; /* that of the row */
     bool blocked;
+    int64_t n_hour; /* made in the last hour */
     size_t csr_len;
     uint8_t csr[CERT_CSR_MAX];
     uint8_t code;
@@ -111,7 +116,13 @@ static dr_err_t enroll_run(struct db_reader *r, struct db_read *read)
         x->code = CX_FORBIDDEN; /* deleted, or it never was */
         return DR_OK;
     }
-    x->code = err == DR_OK ? sign(x) : CX_UNAVAILABLE;
+    if (err == DR_OK) { /* ids are in the order of time */
+        err = db_device_cert_count(r, x->account, x->endpoint, (dr_wall_ms() - HOUR_MS) << 20,
+                                   &x->n_hour);
+    }
+    if (err == DR_OK) {
+        x->code = x->n_hour < DEV_EST_HOUR_MAX ? sign(x) : CX_UNAVAILABLE;
+    }
     return err;
 }
 
@@ -139,6 +150,8 @@ static void enroll_done(struct db_read *read, dr_err_t err)
         dev_route_later(&x->to, BUSY_AGAIN_S);
     } else if (x->code == CX_CHANGED) {
         answer(x);
+    } else if (x->code == CX_UNAVAILABLE) {
+        dev_route_later(&x->to, MANY_AGAIN_S);
     } else {
         DR_LOG_LIMITED(DR_LOG_INFO, "devices", 5, "no certificate '%s' for '%s': %u.%02u", x->name,
                        x->endpoint, x->code >> 5, x->code & 31U);

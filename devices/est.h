@@ -9,7 +9,7 @@
  * LwM2M associations and bootstrap associations.
  *
  * Layer: devices.  Threads: requests on the loop of their home; signing on a reading thread.
- * Memory: some 4 KiB for a request under way.  Limits: DEV_EST_MAX, CERT_CSR_MAX.
+ * Memory: some 4 KiB for a request under way.  Limits: DEV_EST_MAX, DEV_EST_HOUR_MAX, CERT_CSR_MAX.
  * Security: the sender is who its credential says; names in the request may only agree with that.
  * A certificate is for the row of the device, so one that was deleted gets none.
  * Spec: RFC2986, RFC7030#4.2 (subject matter, not its format).
@@ -27,6 +27,8 @@ struct dev_issuer;
 
 /** Requests under way, of all devices; above it 5.03. */
 #define DEV_EST_MAX      500
+/** Certificates of one device in an hour; above it 5.03. */
+#define DEV_EST_HOUR_MAX 20
 /** Certificate that the device uses towards this server. */
 #define DEV_EST_LWM2M    "LWM2M"
 /** Characters of the name of another certificate. */
