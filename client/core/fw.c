@@ -436,8 +436,10 @@ static uint32_t install(struct cl_fw *fw)
     cl_err_t err = cl_install_request(fw->conf.lay, fw->conf.trust, fw->saved.slot);
     if (err == CL_OK) {
         cl_fw_enter(fw, CL_FW_REBOOTING);
-    } else if (err == CL_ERR_STATE && fw->saved.origin != CL_FW_PUSH) {
-        fw->saved.done = 0; /* power went in this very write: all of it again */
+    } else if (err == CL_ERR_STATE && fw->saved.origin == CL_FW_PUSH) {
+        cl_fw_fail(fw, CL_RESULT_FETCH); /* power went in this very write: the server's turn */
+    } else if (err == CL_ERR_STATE) {
+        fw->saved.done = 0; /* the same: all of it again */
         fw->begun = false;
         cl_fw_enter(fw, CL_FW_DOWNLOADING);
     } else {

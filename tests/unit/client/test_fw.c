@@ -22,6 +22,8 @@
 
 static const uint8_t vendor[CL_UUID_LEN] = {1, 2, 3}, class_id[CL_UUID_LEN] = {4, 5, 6};
 
+enum way { BY_MANIFEST, BY_PULL, BY_PUSH };
+
 /* The world outside of the device; outlives its power. */
 static struct {
     struct cl_layout lay;
@@ -29,8 +31,10 @@ static struct {
     uint8_t manifest[CL_MANIFEST_MAX];
     size_t manifest_len;
     uint32_t old, target;
+    enum way way;
     bool bad;              /* the new image never registers */
     bool sent;             /* the server believes that the device has the manifest */
+    bool lost;             /* no notification arrives */
     bool deaf;             /* the application answers later */
     enum cl_fw_answer say; /* what it says at once otherwise */
     int asks;
@@ -76,7 +80,7 @@ static bool on_unsent(void *ctx, uint16_t obj, uint16_t inst, uint16_t res)
     if (dev.unsent > 0) {
         dev.unsent--;
     }
-    return dev.unsent > 0;
+    return dev.unsent > 0 || world.lost;
 }
 
 static cl_err_t on_fetch(void *ctx, const char *uri, size_t uri_len, uint32_t offset)
@@ -273,6 +277,44 @@ static void run(int steps)
     }
 }
 
+static cl_err_t push(const uint8_t *p, size_t len)
+{
+    cl_err_t err = CL_OK;
+
+    for (size_t at = 0; at < len && err == CL_OK; at += 500) {
+        size_t n = len - at < 500 ? len - at : 500;
+        err = cl_fw_package(&dev.fw, at, p + at, n, at + n == len);
+        run(2);
+    }
+    return err;
+}
+
+/* What a server of object 5 does with a device that runs the old image. */
+static bool serve_object5(void)
+{
+    run(10);
+    if (cl_fw_result5(&dev.fw) == 8) {
+        REQUIRE(world.bad && cl_fw_state5(&dev.fw) == 0, "only a bad image fails");
+        world.rejected = true;
+        return true;
+    }
+    REQUIRE(cl_fw_result5(&dev.fw) == 0 || (world.way == BY_PUSH && cl_fw_result5(&dev.fw) == 4),
+            "a cut is at most a lost connection");
+    if (cl_fw_state5(&dev.fw) == 0) {
+        cl_err_t err = world.way == BY_PUSH ? push(world.image.raw, world.image.len)
+                                            : cl_fw_package_uri(&dev.fw, "coap://s/fw", 11);
+        REQUIRE(err == CL_OK, "a package");
+        world.sent = true;
+    }
+    run(STEPS_MAX);
+    if (cl_fw_state5(&dev.fw) == 2) {
+        REQUIRE(cl_fw_update(&dev.fw) == CL_OK, "execute");
+        run(20);
+    }
+    REQUIRE(dev.reset, "an update comes to its end");
+    return false;
+}
+
 /* One power-on up to the next reset. True: nothing is left to do. */
 static bool power_on(void)
 {
@@ -293,7 +335,13 @@ static bool power_on(void)
         run(10);
         REQUIRE(cl_fw_state(&dev.fw) == CL_FW_IDLE && cl_fw_result(&dev.fw) == -1,
                 "a good image is never reported as failed");
+        REQUIRE(cl_fw_state5(&dev.fw) == 0 &&
+                    cl_fw_result5(&dev.fw) == (world.way == BY_MANIFEST ? 0 : 1),
+                "nor to object 5");
         return true;
+    }
+    if (world.way != BY_MANIFEST) {
+        return serve_object5();
     }
     if (world.sent && cl_fw_result(&dev.fw) != -1) {
         run(10);
@@ -326,10 +374,11 @@ static void aim(uint32_t old, uint32_t target, const char *text, bool bad)
     manifest_make(text, "coap://s/fw");
 }
 
-static bool one_life(uint64_t n, enum nor_tear tear, bool bad, bool twice)
+static bool one_life(enum way way, bool bad, uint64_t n, enum nor_tear tear, bool twice)
 {
     rig_reset();
     aim(V(1, 0), V(1, 1), "1.1.0", bad);
+    world.way = way;
     rig_cut(n, tear, 0, (uint32_t)n);
     if (twice && setjmp(rig.off) == 0) {
         (void)power_on();
@@ -354,7 +403,7 @@ static bool one_life(uint64_t n, enum nor_tear tear, bool bad, bool twice)
     return hit;
 }
 
-static uint64_t every_cut(bool bad)
+static uint64_t every_cut(enum way way, bool bad)
 {
     bool all = getenv("DR_LONG") != NULL;
     uint64_t n = 1, hits = 0, step = RIG_SECTOR == 512 || all ? 1 : 7;
@@ -363,38 +412,46 @@ static uint64_t every_cut(bool bad)
         hit = false;
         for (int tear = 0; tear < NOR_TEARS; tear++) {
             if (all || (uint64_t)tear == n % NOR_TEARS) {
-                hit = one_life(n, (enum nor_tear)tear, bad, false) || hit;
+                hit = one_life(way, bad, n, (enum nor_tear)tear, false) || hit;
                 hits++;
             }
             if (all || (uint64_t)tear == (n + 2) % NOR_TEARS) {
-                hit = one_life(n, (enum nor_tear)tear, bad, true) || hit;
+                hit = one_life(way, bad, n, (enum nor_tear)tear, true) || hit;
                 hits++;
             }
         }
     }
-    REQUIRE(n > 300, "the cuts reach the end of the update");
+    REQUIRE(n > 280, "the cuts reach the end of the update");
     return hits;
 }
 
 static void good_update(void)
 {
-    (void)every_cut(false);
+    (void)every_cut(BY_MANIFEST, false);
 }
 
 static void bad_update(void)
 {
-    (void)every_cut(true);
+    (void)every_cut(BY_MANIFEST, true);
 }
 
-START_TEST(good_update_survives_every_cut)
-{
-    printf("%u updates, cut\n", (unsigned)every_cut(false));
-}
-END_TEST
+static const struct {
+    enum way way;
+    bool bad;
+    const char *what;
+} cut_cases[] = {
+    {BY_MANIFEST, false, "updates by manifest"},
+    {BY_MANIFEST, true, "updates by manifest to a bad image"},
+    {BY_PULL, false, "pulled packages"},
+    {BY_PULL, true, "pulled bad packages"},
+    {BY_PUSH, false, "pushed packages"},
+    {BY_PUSH, true, "pushed bad packages"},
+};
 
-START_TEST(bad_update_is_rolled_back_and_said_after_every_cut)
+START_TEST(every_cut_ends_well)
 {
-    printf("%u updates of a bad image, cut\n", (unsigned)every_cut(true));
+    printf("%u %s, cut\n", (unsigned)every_cut(cut_cases[_i].way, cut_cases[_i].bad),
+           cut_cases[_i].what);
 }
 END_TEST
 
@@ -610,6 +667,19 @@ START_TEST(downloads_go_on_where_they_were)
 }
 END_TEST
 
+START_TEST(report_that_never_arrives_delays_but_does_not_stop)
+{
+    factory();
+    world.lost = true;
+    send();
+    run(STEPS_MAX);
+    ck_assert_int_eq(cl_fw_state(&dev.fw), CL_FW_CHECKING);
+    run(8 * CL_FW_NOTIFY_MS / 50);
+    ck_assert(dev.reset);
+    ck_assert_uint_ge(dev.now, 4 * CL_FW_NOTIFY_MS);
+}
+END_TEST
+
 START_TEST(fetches_end_some_day)
 {
     factory();
@@ -757,18 +827,6 @@ START_TEST(security_counter_never_goes_back)
 END_TEST
 
 /* ---- object 5 ---- */
-
-static cl_err_t push(const uint8_t *p, size_t len)
-{
-    cl_err_t err = CL_OK;
-
-    for (size_t at = 0; at < len && err == CL_OK; at += 500) {
-        size_t n = len - at < 500 ? len - at : 500;
-        err = cl_fw_package(&dev.fw, at, p + at, n, at + n == len);
-        run(2);
-    }
-    return err;
-}
 
 START_TEST(package_is_pushed)
 {
@@ -928,13 +986,13 @@ int main(void)
     TCase *tc = add_case(suite, "cuts");
 
     tcase_set_timeout(tc, 600);
-    tcase_add_test(tc, good_update_survives_every_cut);
-    tcase_add_test(tc, bad_update_is_rolled_back_and_said_after_every_cut);
+    tcase_add_loop_test(tc, every_cut_ends_well, 0, sizeof cut_cases / sizeof *cut_cases);
     tc = add_case(suite, "reports");
     tcase_add_test(tc, states_are_told_in_order);
     tcase_add_test(tc, refusals_are_told_and_erase_nothing);
     tcase_add_test(tc, payloads_are_checked);
     tcase_add_test(tc, downloads_go_on_where_they_were);
+    tcase_add_test(tc, report_that_never_arrives_delays_but_does_not_stop);
     tcase_add_test(tc, fetches_end_some_day);
     tcase_add_test(tc, application_decides);
     tcase_add_test(tc, second_manifest_is_dropped);
