@@ -52,7 +52,8 @@ struct cli_command {
 
 extern const struct cli_command cli_bootstrap_commands[], cli_device_commands[], cli_psk_commands[],
     cli_key_commands[], cli_campaign_commands[], cli_system_commands[], cli_manifest_commands[],
-    cli_client_image_commands[], cli_renew_commands[], cli_image_commands[], cli_cert_commands[];
+    cli_client_image_commands[], cli_renew_commands[], cli_image_commands[], cli_cert_commands[],
+    cli_enroll_commands[], cli_factory_commands[];
 
 /** A REST answer. */
 struct cli_answer {
@@ -86,6 +87,10 @@ void cli_upload_chunk(struct cli *c, const char *path, const void *bytes, size_t
 /** GET into a file (made with mode 0600, removed again on failure). */
 int cli_download(struct cli *c, const char *path, const char *file);
 
+/** Keys of a CSV file ("-" = standard input) to the server; says how many. */
+int cli_psk_import(struct cli *c, const char *file);
+/** Claims of a CSV file to the server; waits for the result, CLI_FAILED when some were refused. */
+int cli_enroll_import(struct cli *c, const char *file);
 /** Message on standard error; returns @p code, so that a command can end with it. */
 int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** Print a JSON value: one line with --json, else pretty. */

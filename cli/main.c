@@ -12,7 +12,8 @@
 static const struct cli_command *const groups[] = {
     cli_system_commands,       cli_device_commands,   cli_psk_commands,   cli_key_commands,
     cli_bootstrap_commands,    cli_campaign_commands, cli_image_commands, cli_manifest_commands,
-    cli_client_image_commands, cli_renew_commands,    cli_cert_commands};
+    cli_client_image_commands, cli_renew_commands,    cli_cert_commands,  cli_enroll_commands,
+    cli_factory_commands};
 
 static void usage(FILE *out)
 {

@@ -94,14 +94,11 @@ static json_t *import_line(char *line)
                      "secret_hex", trim(key));
 }
 
-static int psk_import(struct cli *c, int argc, char **argv)
+int cli_psk_import(struct cli *c, const char *file)
 {
-    if (argc != 1) {
-        return CLI_USAGE;
-    }
-    FILE *f = strcmp(argv[0], "-") == 0 ? stdin : fopen(argv[0], "r");
+    FILE *f = strcmp(file, "-") == 0 ? stdin : fopen(file, "r");
     if (f == NULL) {
-        return cli_fail(CLI_FAILED, "cannot read '%s'", argv[0]);
+        return cli_fail(CLI_FAILED, "cannot read '%s'", file);
     }
     json_t *keys = json_array();
     char line[LINE_MAX_];
@@ -116,7 +113,7 @@ static int psk_import(struct cli *c, int argc, char **argv)
         if (key == NULL || json_array_append_new(keys, key) != 0) {
             rc = cli_fail(CLI_USAGE,
                           "%s line %lu is not 'endpoint,identity,hexkey'; %lu keys were taken",
-                          argv[0], number, taken);
+                          file, number, taken);
         } else if (json_array_size(keys) == CLI_IMPORT_BATCH_MAX) {
             rc = send_batch(c, keys);
             taken += rc == CLI_OK ? CLI_IMPORT_BATCH_MAX : 0;
@@ -136,6 +133,11 @@ static int psk_import(struct cli *c, int argc, char **argv)
         (void)fclose(f);
     }
     return rc;
+}
+
+static int psk_import(struct cli *c, int argc, char **argv)
+{
+    return argc != 1 ? CLI_USAGE : cli_psk_import(c, argv[0]);
 }
 
 struct derive {

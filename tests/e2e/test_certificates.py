@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates with real processes: developer certificates, trust at run time, revocation, isolation of accounts."""
-import re
+import base64
 import sqlite3
 import subprocess
 import time
 
 import pytest
 
-from harness import BIN, Rest, Sim, coaps, devices_registered, run, wait_for
+from harness import Rest, Sim, coaps, devices_registered, run, wait_for
 
 SUITE = "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0"
 
@@ -69,7 +69,6 @@ def accepted(server, cert, key, **kwargs):
 def second_account(server):
     """Another account in the same installation, with a key; made while the server is stopped."""
     server.stop()
-    other = "a" * 11 + "1"
     with sqlite3.connect(server.dir / "drover.db") as db:
         row = db.execute("SELECT * FROM account").fetchone()
         key = db.execute("SELECT * FROM apikey").fetchone()
@@ -79,7 +78,6 @@ def second_account(server):
         db.execute(f"INSERT INTO apikey VALUES ({','.join('?' * len(copy))})", copy)
     db.close()
     server.start()
-    del other
     return new[0], copy[0]
 
 
@@ -88,7 +86,6 @@ def wire_id(value):
 
 
 def api_key(account, key, secret):
-    import base64  # pylint: disable=import-outside-toplevel
     return "ak_1" + base64.b64encode(wire_id(account).encode()).decode().rstrip("=") + wire_id(key) + secret
 
 
@@ -181,7 +178,6 @@ def test_trust_changes_while_the_server_runs(server, tmp_path):
               log=tmp_path / "sim.log")
     try:
         devices_registered(rest, 1)
-        before = server.metrics()
         shake = Handshake(server, cert, key)
         assert shake.up()
         rest("PUT", f"/v3/trusted-certificates/{row['id']}", {"status": "INACTIVE"}, expect=200)
@@ -191,7 +187,6 @@ def test_trust_changes_while_the_server_runs(server, tmp_path):
         rest("PUT", f"/v3/trusted-certificates/{row['id']}", {"status": "ACTIVE", "name": "renamed"}, expect=200)
         assert accepted(server, cert, key)
         assert rest.get(f"/v3/trusted-certificates/{row['id']}")["name"] == "renamed"
-        del before
     finally:
         sim.kill()
     server.stop()
@@ -263,8 +258,6 @@ def test_server_certificates_are_ours_and_renewed(server, tmp_path):
         roots[name] = tmp_path / f"{name}.pem"
         roots[name].write_text(one["server_certificate"])
     own = {c["name"]: c for c in rest.get("/v3/drover/server-certificates")["data"]}
-    check = run("droverd", "check", server.dir, check=False)[1]
-    del check
     ours = Factory(tmp_path / "f", "factory")
     rest("POST", "/v3/trusted-certificates", {"name": "f", "service": "lwm2m", "certificate": ours.cert.read_text()}, expect=201)
     device = ours.device("d-0")
@@ -279,7 +272,7 @@ def test_server_certificates_are_ours_and_renewed(server, tmp_path):
     assert own["bootstrap-root"]["fingerprint"] in run("droverd", "check", server.dir)[1]
 
 
-def test_keys_are_sealed_at_rest_and_old_ones_become_so(server, tmp_path):
+def test_keys_are_sealed_at_rest_and_old_ones_become_so(server):
     key = "a1" * 16
     server.cli("psk", "add", "sealed-device-000001", "--key-file", "-", stdin=key + "\n")
     server.stop()
@@ -303,5 +296,54 @@ def test_keys_are_sealed_at_rest_and_old_ones_become_so(server, tmp_path):
     assert code == 3 and "master key" in err
     master.write_text(old)
     server.start()
-    assert re.search("sealed-device-000001", server.cli("psk", "ls", check=False)[1] or "sealed-device-000001")
-    assert BIN.exists() and tmp_path.exists()
+    assert server.rest()("GET", "/v2/device-shared-keys/sealed-device-000001")[0] == 200
+
+
+def modes(folder):
+    return {f.stat().st_mode & 0o777 for f in folder.iterdir()}
+
+
+def test_a_factory_makes_devices_that_get_in(server, tmp_path):
+    out = tmp_path / "batch"
+    server.cli("factory", "--out", out, "--prefix", "fab-", "--count", "3", "--service", "lwm2m")
+    assert sorted(f.name for f in out.iterdir()) == ["authority.key", "authority.pem", "devices-0.csv", "fab-0.pem",
+                                                     "fab-1.pem", "fab-2.pem"]
+    assert modes(out) == {0o600} and out.stat().st_mode & 0o777 == 0o700
+    sim = Sim(coaps(server), 1, "--prefix", "fab-", "--scenario", "idle", "--duration", "60", "--cert", out / "fab-0.pem",
+              "--key", out / "fab-0.pem", log=tmp_path / "sim.log")
+    try:
+        devices_registered(server.rest(), 1)
+    finally:
+        sim.kill()
+    # the next batch has the same authority; nothing is written over
+    server.cli("factory", "--out", out, "--prefix", "fab-", "--first", "3", "--count", "2", "--service", "lwm2m")
+    assert len(server.rest().get("/v3/trusted-certificates")["data"]) == 1
+    assert server.cli("factory", "--out", out, "--prefix", "fab-", "--count", "1", check=False)[0] == 1
+    assert accepted(server, out / "fab-4.pem", out / "fab-4.pem")
+
+    keys = tmp_path / "keys"
+    server.cli("factory", "--out", keys, "--prefix", "psk-", "--count", "2", "--psk")
+    assert modes(keys) == {0o600}
+    listed = {p["endpoint_name"] for p in server.rest().get("/v2/device-shared-keys")["data"]}
+    assert listed == {"psk-0", "psk-1"}
+
+
+def test_enrolments_by_command_line(server, tmp_path):
+    out = tmp_path / "batch"
+    server.cli("factory", "--out", out, "--prefix", "claim-", "--count", "5", "--enroll")
+    lines = server.cli("enroll", "ls")[1].splitlines()
+    assert len(lines) == 5
+    print_ = openssl("x509", "-in", out / "claim-0.pem", "-noout", "-fingerprint", "-sha256").partition("=")[2].strip()
+    assert any(f"A-{print_}" in line for line in lines)
+    trusted = server.rest().get("/v3/trusted-certificates")["data"]
+    assert [t["enrollment_mode"] for t in trusted] == [True]
+    code, text, _ = server.cli("enroll", "import", out / "devices-0.csv", check=False)
+    assert code == 1 and "5 refused" in text
+    server.cli("enroll", "rm", lines[0].split()[0])
+    again = server.cli("enroll", "add", lines[0].split()[1])[1].strip()
+    assert server.cli("enroll", "add", lines[0].split()[1], check=False)[0] == 1
+    assert server.rest().get(f"/v3/device-enrollments/{again}")["claimed_at"] is None
+    for bad in ("A-00", "B-" + ":".join(["00"] * 32), "A-" + ":".join(["0g"] * 32)):
+        assert server.rest()("POST", "/v3/device-enrollments", {"enrollment_identity": bad})[0] == 400
+    # a bulk job of another kind of body, and one that is no form
+    assert server.rest().raw("POST", "/v3/device-enrollments-bulk-uploads", b"x", {"Content-Type": "text/csv"})[0] == 400
