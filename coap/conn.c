@@ -326,13 +326,8 @@ void cx_conn_ready(struct loop_fd *w, uint32_t events)
 
 static void ask_psk(struct cx_conn *c)
 {
-    struct cx_engine *e = c->engine;
-    struct cx_psk_query q = {.handle = cx_conn_handle(c), .identity = tls_conn_identity(c->tls)};
-
     c->asked = true;
-    if (e->config.ops->psk != NULL) {
-        e->config.ops->psk(e->config.data, e, &q);
-    } else {
+    if (!cx_engine_ask_psk(c->engine, cx_conn_handle(c), tls_conn_identity(c->tls))) {
         c->answered = true;
         tls_conn_answer_psk(c->tls, NULL, 0, NULL);
     }
@@ -340,19 +335,13 @@ static void ask_psk(struct cx_conn *c)
 
 static void ask_cert(struct cx_conn *c)
 {
-    struct cx_engine *e = c->engine;
-    struct cx_identity id = {.kind = CX_ID_CERT};
-    dr_err_t err = DR_ERR_DENIED;
+    struct cx_identity id;
+    struct dr_bytes leaf;
     uint64_t tag;
     const char *cn;
-    const uint8_t *der;
-    size_t len;
 
-    tls_conn_cert(c->tls, &tag, &cn, &der, &len);
-    id.name = cn;
-    if (e->config.ops->cert != NULL) {
-        err = e->config.ops->cert(e->config.data, e, tag, cn, der, len, &id);
-    }
+    tls_conn_cert(c->tls, &tag, &cn, &leaf.p, &leaf.len);
+    dr_err_t err = cx_engine_ask_cert(c->engine, tag, cn, leaf, &id);
     tls_conn_answer_cert(c->tls, err, &id);
 }
 

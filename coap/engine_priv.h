@@ -153,6 +153,16 @@ bool cx_filter_out(void *filter, const uint8_t *bytes, size_t len, const struct 
 /** What is held is lost. NULL is allowed. @return NULL */
 struct cx_filter *cx_filter_free(struct cx_filter *f);
 
+/** Ask the owner for the key of @p identity; he may answer inside. @return false: he knows none */
+bool cx_engine_ask_psk(struct cx_engine *e, uint64_t handle, const char *identity);
+/**
+ * Ask the owner what a certificate stands for.
+ * @param ret  filled in any case
+ * @return as cx_ops.cert; without that DR_ERR_DENIED
+ */
+dr_err_t cx_engine_ask_cert(struct cx_engine *e, uint64_t tag, const char *cn, struct dr_bytes leaf,
+                            struct cx_identity *ret);
+
 DR_CHECK dr_err_t cx_engine_dtls_init(struct cx_engine *e);
 void cx_engine_dtls_fini(struct cx_engine *e);
 /** One datagram of a DTLS socket. @param p  live peer of its flow, or NULL */

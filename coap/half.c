@@ -269,16 +269,32 @@ static void half_output(struct cx_half *h)
     }
 }
 
-static void ask_psk(struct cx_half *h)
+bool cx_engine_ask_psk(struct cx_engine *e, uint64_t handle, const char *identity)
 {
-    struct cx_engine *e = h->engine;
-    struct cx_psk_query q = {.handle = cx_half_handle(h),
-                             .identity = dtls_handshake_identity(h->hs)};
+    dr_assert(e != NULL && identity != NULL);
+    const struct cx_psk_query q = {.handle = handle, .identity = identity};
 
-    h->asked = true;
     if (e->config.ops->psk != NULL) {
         e->config.ops->psk(e->config.data, e, &q);
-    } else {
+    }
+    return e->config.ops->psk != NULL;
+}
+
+dr_err_t cx_engine_ask_cert(struct cx_engine *e, uint64_t tag, const char *cn, struct dr_bytes leaf,
+                            struct cx_identity *ret)
+{
+    dr_assert(e != NULL && cn != NULL && ret != NULL);
+    *ret = (struct cx_identity){.kind = CX_ID_CERT, .name = cn};
+    if (e->config.ops->cert == NULL) {
+        return DR_ERR_DENIED;
+    }
+    return e->config.ops->cert(e->config.data, e, tag, cn, leaf.p, leaf.len, ret);
+}
+
+static void ask_psk(struct cx_half *h)
+{
+    h->asked = true;
+    if (!cx_engine_ask_psk(h->engine, cx_half_handle(h), dtls_handshake_identity(h->hs))) {
         h->answered = true;
         dtls_handshake_answer_psk(h->hs, NULL, 0, NULL);
     }
@@ -286,19 +302,13 @@ static void ask_psk(struct cx_half *h)
 
 static void ask_cert(struct cx_half *h)
 {
-    struct cx_engine *e = h->engine;
-    struct cx_identity id = {.kind = CX_ID_CERT};
-    dr_err_t err = DR_ERR_DENIED;
+    struct cx_identity id;
+    struct dr_bytes leaf;
     uint64_t tag;
     const char *cn;
-    const uint8_t *der;
-    size_t len;
 
-    dtls_handshake_cert(h->hs, &tag, &cn, &der, &len);
-    id.name = cn;
-    if (e->config.ops->cert != NULL) {
-        err = e->config.ops->cert(e->config.data, e, tag, cn, der, len, &id);
-    }
+    dtls_handshake_cert(h->hs, &tag, &cn, &leaf.p, &leaf.len);
+    dr_err_t err = cx_engine_ask_cert(h->engine, tag, cn, leaf, &id);
     dtls_handshake_answer_cert(h->hs, err, &id);
 }
 
