@@ -31,6 +31,8 @@ uint8_t cl_code_of(cl_err_t err, bool reading);
 
 /** Send what is due: an answer that was late, then notifications. @return time of the next one */
 uint64_t cl_report(struct cl_client *cl);
+/** The number that gt, lt and st look at; false when the path is no number. */
+bool cl_number_of(const struct cl_client *cl, const struct cl_path *path, double *ret);
 /** cl_coap_ops.delivered */
 void cl_report_delivered(void *ctx, cl_err_t err);
 

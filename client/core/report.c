@@ -47,8 +47,7 @@ static void later_send(struct cl_client *cl)
     cl->later.open = cl->later.done = false;
 }
 
-/* The number that gt, lt and st look at; false when the path is no number. */
-static bool number_of(struct cl_client *cl, const struct cl_path *path, double *ret)
+bool cl_number_of(const struct cl_client *cl, const struct cl_path *path, double *ret)
 {
     const struct cl_obj *obj = cl_object_find(&cl->objects, path->id[0]);
     const struct cl_res *res =
@@ -70,7 +69,7 @@ static void notify(struct cl_client *cl, int16_t index, uint64_t now_ms)
     struct cl_msg req, m;
     uint16_t format = CL_ID_NONE;
     double value = 0;
-    bool number = number_of(cl, &ob->path, &value);
+    bool number = cl_number_of(cl, &ob->path, &value);
 
     ob->dirty = false;
     if (number && !cl_observe_passes(&cl->observers, ob, value, now_ms)) {

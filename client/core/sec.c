@@ -263,6 +263,19 @@ void cl_sec_send(struct cl_sec *s, const uint8_t *msg, size_t len)
     flush(s);
 }
 
+/* Is the rest of the record in the way? It is read and forgotten. */
+static bool rest_drop(struct cl_sec *s)
+{
+    uint8_t rest[64];
+    bool any = false;
+
+    while (mbedtls_ssl_get_bytes_avail(&s->ssl) > 0 &&
+           mbedtls_ssl_read(&s->ssl, rest, sizeof rest) > 0) {
+        any = true;
+    }
+    return any;
+}
+
 /* One read of the layer below: bytes, 0 = none. */
 static size_t take(struct cl_sec *s, uint8_t *buf, size_t cap)
 {
@@ -314,7 +327,11 @@ size_t cl_sec_recv(struct cl_sec *s, uint8_t *buf, size_t cap)
     if (s->state != CL_SEC_OPEN || cap < CL_MSG_MAX) {
         return 0;
     }
-    return s->tcp && !s->records ? frame_take(s, buf) : take(s, buf, cap);
+    if (s->tcp && !s->records) {
+        return frame_take(s, buf);
+    }
+    size_t n = take(s, buf, cap);
+    return s->tls && n > 0 && rest_drop(s) ? 0 : n; /* a message that is too long is none */
 }
 
 void cl_sec_close(struct cl_sec *s)

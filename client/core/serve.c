@@ -124,23 +124,6 @@ void cl_body_out(struct cl_client *cl, const struct cl_msg *req, struct cl_msg *
 
 /* ---- reads ---- */
 
-/* The first value of an observation, which gt, lt and st compare with. */
-static void observer_value(struct cl_client *cl, struct cl_observer *ob)
-{
-    const struct cl_obj *obj = cl_object_find(&cl->objects, ob->path.id[0]);
-    const struct cl_res *res =
-        obj != NULL && ob->path.depth >= 3 ? cl_res_find(obj, ob->path.id[2]) : NULL;
-    struct cl_value v;
-
-    ob->has_last = false;
-    if (res == NULL || cl_obj_read(obj, ob->path.id[1], res,
-                                   ob->path.depth == 4 ? ob->path.id[3] : 0, &v) != CL_OK) {
-        return;
-    }
-    ob->has_last = v.type == CL_INT || v.type == CL_UINT || v.type == CL_FLOAT;
-    ob->last = v.type == CL_FLOAT ? v.f : (double)v.i;
-}
-
 static void observe(struct cl_client *cl, const struct cl_msg *req, const struct cl_path *path,
                     struct cl_msg *answer)
 {
@@ -154,7 +137,7 @@ static void observe(struct cl_client *cl, const struct cl_msg *req, const struct
     struct cl_observer *ob = cl_observe_add(&cl->observers, path, req->token, req->token_len,
                                             req->accept, cl->coap.now_ms);
     if (ob != NULL) { /* otherwise it is a plain read: the server sees that from the answer */
-        observer_value(cl, ob);
+        ob->has_last = cl_number_of(cl, path, &ob->last);
         answer->observe = (int32_t)(ob->seq & 0xffffff);
     }
 }

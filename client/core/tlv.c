@@ -146,7 +146,7 @@ static bool tlv_next(struct cl_bytes *in, struct tlv *ret)
         return false;
     }
     ret->kind = p[0] >> 6;
-    ret->id = id_len == 1 ? p[1] : (uint16_t)(p[1] << 8 | p[2]);
+    ret->id = (uint16_t)(id_len == 1 ? p[1] : p[1] << 8 | p[2]);
     for (size_t i = 0; i < width; i++) {
         len = len << 8 | p[1 + id_len + i];
     }

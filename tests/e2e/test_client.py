@@ -345,3 +345,27 @@ def test_developer_credentials_from_the_portal(make_server, tmp_path, framing):
         client.stop()
     finally:
         client.kill()
+
+
+def test_keys_that_are_refused_lead_back_to_the_bootstrap_server(make_server, tmp_path):
+    first = make_server("--bootstrap", "127.0.0.1:0", name="first")
+    ports = [":".join(map(str, first.address(name))) for name in ("coaps", "bootstrap")]
+    key = tmp_path / "key.hex"
+    key.write_text(KEY + "\n")
+    first.cli("psk", "add", "mcu-r", "--key-file", key)
+    client = Client(tmp_path / "dev", "--bootstrap", f"coaps://{ports[1]}", "--psk-identity", "mcu-r",
+                    "--psk-key-file", key)
+    try:
+        client.registered()
+        client.stop()
+        first.stop()
+        # another installation at the same addresses: it never gave out the key that the device has stored
+        second = make_server("--coaps", ports[0], "--bootstrap", ports[1], name="second")
+        second.cli("psk", "add", "mcu-r", "--key-file", key)
+        client.start()
+        device = client.registered(times=2, timeout=60)
+        assert any("bootstrapping again" in line for line in client.err)
+        assert second.rest().get(f"/v3/devices/{device}")["state"] == "registered"
+        client.stop()
+    finally:
+        client.kill()
