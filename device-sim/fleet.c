@@ -26,17 +26,22 @@
 #include "device-sim/fleet_priv.h"
 #include "lwm2m/format.h"
 
-#define KEY_LEN   16
-#define RETRY_MS  1000
-#define REBOOT_MS 500 /* so that the answer to the command gets out */
+#define KEY_LEN      16
+#define RETRY_MS     1000
+#define BOOTSTRAP_MS 60000 /* all of it, from the request on */
+#define REBOOT_MS    500   /* so that the answer to the command gets out */
 
 #define TO(state) DR_SM_TO(DEVICE_##state)
 
 static const struct dr_sm_state device_states[] = {
     [DEVICE_OFF] = {.name = "off", .to = TO(CONNECTING) | TO(OFF) | TO(FAILED)},
     [DEVICE_CONNECTING] = {.name = "connecting", .to = TO(CONNECTED) | TO(OFF) | TO(FAILED)},
+    [DEVICE_BOOTSTRAPPING] = {.name = "bootstrapping",
+                              .to = TO(OFF) | TO(FAILED) | TO(BOOTSTRAPPED)},
+    [DEVICE_BOOTSTRAPPED] = {.name = "bootstrapped", .final = true},
     [DEVICE_CONNECTED] = {.name = "connected",
-                          .to = TO(REGISTERING) | TO(RESUMING) | TO(OFF) | TO(FAILED)},
+                          .to = TO(BOOTSTRAPPING) | TO(REGISTERING) | TO(RESUMING) | TO(OFF) |
+                                TO(FAILED)},
     [DEVICE_REGISTERING] = {.name = "registering", .to = TO(REGISTERED) | TO(OFF) | TO(FAILED)},
     [DEVICE_RESUMING] = {.name = "resuming",
                          .to = TO(REGISTERED) | TO(CONNECTED) | TO(OFF) | TO(FAILED)},
@@ -56,7 +61,8 @@ static void set_state(struct sim_fleet *f, struct device *d, enum device_state t
     f->stats->registered += to == DEVICE_REGISTERED;
     f->failed += to == DEVICE_FAILED;
     f->dead += to == DEVICE_DEAD;
-    if ((to == DEVICE_REGISTERED || to == DEVICE_FAILED) && !d->ever) {
+    f->bootstrapped += to == DEVICE_BOOTSTRAPPED;
+    if ((to == DEVICE_REGISTERED || to == DEVICE_FAILED || to == DEVICE_BOOTSTRAPPED) && !d->ever) {
         d->ever = true;
         f->settled++;
     }
@@ -161,6 +167,32 @@ void fleet_reboot(struct sim_fleet *f, uint32_t i)
     restart(f, i, SIM_SILENCE, false);
 }
 
+/* Its account is complete: goodbye to the bootstrap server. */
+static void leave(struct sim_fleet *f, uint32_t i)
+{
+    struct device *d = &f->devices[i];
+
+    if (f->o->bootstrap_only || d->account->certificate) {
+        drop(f, i, SIM_GOODBYE, false);
+        set_state(f, d, DEVICE_BOOTSTRAPPED);
+    } else {
+        restart(f, i, SIM_GOODBYE, false);
+    }
+}
+
+void fleet_bootstrapped(struct sim_fleet *f, uint32_t i, uint32_t leave_ms)
+{
+    struct device *d = &f->devices[i];
+
+    f->stats->bootstraps++;
+    f->stats->last_bootstrap_us = dr_mono_us();
+    if (f->o->bootstrap_only) {
+        f->stats->requests++;
+        sim_stats_latency(f->stats, dr_mono_us() - d->boot_us);
+    }
+    dr_timer_start(loop_wheel(f->loop), &d->timer, loop_now_ms(f->loop) + leave_ms);
+}
+
 void fleet_reboot_later(struct sim_fleet *f, uint32_t i)
 {
     struct device *d = &f->devices[i];
@@ -200,8 +232,12 @@ static void connect_device(struct sim_fleet *f, uint32_t i)
     }
     struct sim_message *m = fleet_take_slot(f, i, KIND_HANDSHAKE);
     uint32_t source = f->o->source_net + i + d->moved * f->o->devices;
+    d->boot_us = f->o->bootstrap_only ? m->started_us : 0;
     set_state(f, d, DEVICE_CONNECTING);
-    dr_err_t err = f->ops->connect(f->stack, m, source, text, key, len > 0 ? KEY_LEN : 0);
+    dr_err_t err =
+        d->account != NULL && d->account->complete
+            ? bootstrap_connect(f, m, source)
+            : f->ops->connect(f->stack, m, &f->o->server, source, text, key, len > 0 ? KEY_LEN : 0);
     dr_wipe(key, sizeof key);
     d->busy = err == DR_OK;
     if (err != DR_OK) {
@@ -297,6 +333,10 @@ void fleet_act(struct sim_fleet *f, uint32_t i)
     } else if (d->state == DEVICE_CONNECTED && d->resume) {
         set_state(f, d, DEVICE_RESUMING);
         fleet_update(f, i);
+    } else if (d->state == DEVICE_CONNECTED && bootstrap_wanted(f, d)) {
+        set_state(f, d, DEVICE_BOOTSTRAPPING);
+        dr_timer_start(loop_wheel(f->loop), &d->timer, loop_now_ms(f->loop) + BOOTSTRAP_MS);
+        bootstrap_begin(f, i);
     } else if (d->state == DEVICE_CONNECTED) {
         register_device(f, i);
     } else if (d->state == DEVICE_REGISTERED && d->update) {
@@ -317,6 +357,14 @@ static void on_device_timer(struct dr_timer *t, uint64_t now_ms)
     (void)now_ms;
     if (d->reboot) {
         fleet_reboot(f, i);
+        return;
+    }
+    if (d->state == DEVICE_BOOTSTRAPPING) {
+        if (d->account != NULL && d->account->complete) {
+            leave(f, i);
+        } else {
+            fail(f, i, "bootstrap timeout");
+        }
         return;
     }
     d->update = d->state == DEVICE_REGISTERED;
@@ -448,7 +496,11 @@ static void own_message_done(struct sim_fleet *f, const struct sim_message *m,
     uint8_t code = reply != NULL ? reply->code : CX_EMPTY;
 
     f->devices[i].awake_until_s = now_s(f) + f->o->awake_s;
-    if (m->kind == KIND_STATE || m->kind == KIND_BLOCK) {
+    if (m->kind == KIND_BOOTSTRAP) {
+        if (code != CX_CHANGED) {
+            fail(f, i, fleet_code_error(code)); /* else the server goes on */
+        }
+    } else if (m->kind == KIND_STATE || m->kind == KIND_BLOCK) {
         update_answered(f, m, reply);
     } else if (m->kind == KIND_UPDATE) {
         answered_update(f, i, code);
@@ -532,6 +584,11 @@ bool sim_fleet_request(struct sim_fleet *f, uint32_t i, const struct cx_pdu *req
     }
     struct sim_name name = fleet_name(f, i);
     d->awake_until_s = now_s(f) + f->o->awake_s;
+    if (d->state == DEVICE_BOOTSTRAPPING) {
+        bootstrap_operate(f, i, request, ret);
+        f->stats->served++;
+        return true;
+    }
     sim_operate(&d->values, &name, request, ret);
     if (ret->code == CX_EMPTY) {
         return false;
@@ -667,6 +724,7 @@ struct sim_fleet *sim_fleet_free(struct sim_fleet *f)
     for (uint32_t i = 0; f->devices != NULL && i < f->o->devices; i++) {
         observe_end_all(f, &f->devices[i]);
         update_free(f, &f->devices[i]);
+        bootstrap_free(&f->devices[i]);
         free(f->devices[i].location);
     }
     free(f->devices);

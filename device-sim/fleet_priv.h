@@ -17,14 +17,16 @@
 #include "device-sim/stack.h"
 
 enum device_state {
-    DEVICE_OFF,         /**< no association; waits for a slot or for its next attempt */
-    DEVICE_CONNECTING,  /**< shakes hands */
-    DEVICE_CONNECTED,   /**< waits for a slot */
-    DEVICE_REGISTERING, /**< Register under way */
-    DEVICE_RESUMING,    /**< Update after a new association under way */
+    DEVICE_OFF,           /**< no association; waits for a slot or for its next attempt */
+    DEVICE_CONNECTING,    /**< shakes hands */
+    DEVICE_CONNECTED,     /**< waits for a slot */
+    DEVICE_BOOTSTRAPPING, /**< asked for its account, and is being told */
+    DEVICE_REGISTERING,   /**< Register under way */
+    DEVICE_RESUMING,      /**< Update after a new association under way */
     DEVICE_REGISTERED,
-    DEVICE_FAILED, /**< gave up */
-    DEVICE_DEAD,   /**< an update killed it, as was asked for */
+    DEVICE_FAILED,       /**< gave up */
+    DEVICE_BOOTSTRAPPED, /**< through, and not to register */
+    DEVICE_DEAD,         /**< an update killed it, as was asked for */
 };
 
 enum message_kind {
@@ -33,6 +35,7 @@ enum message_kind {
     KIND_UPDATE,
     KIND_DEREGISTER,
     KIND_NOTIFY,
+    KIND_BOOTSTRAP,
     KIND_STATE, /**< of an update, told to the server */
     KIND_BLOCK, /**< of an image */
 };
@@ -51,13 +54,25 @@ struct observation {
 
 struct sim_update;
 
+/** What a bootstrap server has given. */
+struct sim_account {
+    union cx_addr server;
+    char identity[CX_IDENTITY_MAX + 1];
+    uint8_t key[CX_CRED_KEY_MAX];
+    size_t key_len;
+    bool certificate; /**< instead of a PSK */
+    bool named, keyed, complete;
+};
+
 struct device {
     struct sim_fleet *fleet;
-    struct sim_update *up; /**< owned; NULL = no update under way */
-    struct dr_timer timer; /**< next Update, next attempt, or the reboot */
+    struct sim_account *account; /**< owned; NULL = nothing of a bootstrap server */
+    struct sim_update *up;       /**< owned; NULL = no update under way */
+    struct dr_timer timer;       /**< next Update, next attempt, or the reboot */
     struct observation *observations;
     char *location; /**< owned; of the last registration */
     struct sim_values values;
+    uint64_t boot_us;       /**< when its handshake with the bootstrap server began */
     uint32_t lifetime_sent; /**< what the server knows */
     uint32_t awake_until_s;
     uint16_t life;  /**< grows whenever the association is dropped: messages from before are void */
@@ -92,9 +107,9 @@ struct sim_fleet {
     struct observation **observations;
     uint32_t n_observations, cap_observations;
     uint32_t next_new, next_pick, next_observation;
-    uint32_t notify_due; /**< observed values that have changed */
-    uint32_t settled;    /**< devices that registered once, or failed */
-    uint32_t failed, dead;
+    uint32_t notify_due;                 /**< observed values that have changed */
+    uint32_t settled;                    /**< devices that registered once, or failed */
+    uint32_t failed, dead, bootstrapped; /**< devices in these states */
     uint32_t n_updated, n_ended; /**< devices that took an update; that are through with one */
     uint32_t next_fetch, sequence;
     bool fault_once;
@@ -129,6 +144,8 @@ void fleet_reboot(struct sim_fleet *f, uint32_t i);
 void fleet_reboot_later(struct sim_fleet *f, uint32_t i);
 /** Gone for good, without a word. */
 void fleet_die(struct sim_fleet *f, uint32_t i);
+/** The bootstrap server is through with it: it leaves in a moment. */
+void fleet_bootstrapped(struct sim_fleet *f, uint32_t i, uint32_t leave_ms);
 /** It gets another address, keeps its registration and goes on. */
 void fleet_rebind(struct sim_fleet *f, uint32_t i);
 struct sim_name fleet_name(const struct sim_fleet *f, uint32_t i);
@@ -155,6 +172,18 @@ struct observation *observe_find(const struct device *d, const uint16_t *path, u
  */
 struct sim_message *observe_message(struct sim_fleet *f, uint32_t i, enum message_kind kind,
                                     const uint16_t *path, uint8_t depth, struct observation *ob);
+
+/* ---- bootstrap.c ---- */
+
+/** It still has to go to the bootstrap server. */
+bool bootstrap_wanted(const struct sim_fleet *f, const struct device *d);
+void bootstrap_begin(struct sim_fleet *f, uint32_t i);
+/** A request of the bootstrap server. */
+void bootstrap_operate(struct sim_fleet *f, uint32_t i, const struct cx_pdu *request,
+                       struct sim_answer *ret);
+/** Shake hands with the server that it was told, with the key that it was given. */
+dr_err_t bootstrap_connect(struct sim_fleet *f, struct sim_message *m, uint32_t source);
+void bootstrap_free(struct device *d);
 
 /* ---- update.c ---- */
 

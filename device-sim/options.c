@@ -48,6 +48,7 @@ enum {
     O_NON,
     O_PID,
     O_BOOTSTRAP,
+    O_BOOTSTRAP_ONLY,
     O_OBJECT,
     O_BLOCK,
     O_VERSION,
@@ -89,6 +90,7 @@ static const struct option options[] = {{"server", required_argument, NULL, O_SE
                                         {"non", no_argument, NULL, O_NON},
                                         {"server-pid", required_argument, NULL, O_PID},
                                         {"bootstrap", no_argument, NULL, O_BOOTSTRAP},
+                                        {"bootstrap-only", no_argument, NULL, O_BOOTSTRAP_ONLY},
                                         {"update-object", required_argument, NULL, O_OBJECT},
                                         {"block", required_argument, NULL, O_BLOCK},
                                         {"fw-version", required_argument, NULL, O_VERSION},
@@ -113,6 +115,8 @@ static void usage(FILE *out)
         "  --cert FILE --key FILE     one certificate for all devices\n"
         "  --scenario S               register, update, notify, request, idle, churn or fota "
         "(idle)\n"
+        "  --bootstrap                the server is a bootstrap server: go where it sends\n"
+        "  --bootstrap-only           … and end there, with --scenario register\n"
         "  --rate R                   operations a second over the fleet; 0 = as the window "
         "allows (0)\n"
         "  --window W                 outstanding exchanges (64)\n"
@@ -377,7 +381,11 @@ static dr_err_t take(int opt, const char *value, struct sim_options *o)
     case O_CID:
         return take_unbuilt("--cid", value);
     case O_BOOTSTRAP:
-        return take_unbuilt("--bootstrap", NULL);
+        o->bootstrap = true;
+        return DR_OK;
+    case O_BOOTSTRAP_ONLY:
+        o->bootstrap = o->bootstrap_only = true;
+        return DR_OK;
     case O_REBIND:
         return take_real("--rebind-every", value, 1e9, &o->rebind_every_s);
     case O_LOSS:
@@ -459,9 +467,10 @@ static const char *check_libcoap(const struct sim_options *o)
     if (sim_stack_libcoap == NULL) {
         return "--stack libcoap: this drover-sim was built without libcoap";
     }
-    return faults || o->queue_mode || o->tcp || o->cert_file != NULL || o->devices > SIM_LIBCOAP_MAX
+    return faults || o->queue_mode || o->bootstrap || o->tcp || o->cert_file != NULL ||
+                   o->devices > SIM_LIBCOAP_MAX
                ? "--stack libcoap: up to 2,000 devices with PSK or without security, no TCP, no "
-                 "faults of the wire, no --rebind-every, no --queue-mode"
+                 "faults of the wire, no --rebind-every, no --queue-mode, no --bootstrap"
                : NULL;
 }
 
@@ -491,6 +500,9 @@ static const char *check_updates(const struct sim_options *o)
 {
     bool once;
 
+    if (o->bootstrap_only && o->scenario != SIM_REGISTER) {
+        return "--bootstrap-only belongs to --scenario register";
+    }
     if (o->has_vendor != o->has_class) {
         return "--vendor-id and --class-id go together";
     }

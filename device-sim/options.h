@@ -62,6 +62,7 @@ struct sim_options {
     const char *fota_faults;            /**< NULL = none */
     const char *fetch_uri; /**< devices download it by themselves; NULL = they wait for manifests */
     bool has_object, has_vendor, has_class; /**< they were given */
+    bool bootstrap, bootstrap_only;         /**< begin at a bootstrap server; and end there */
     bool until_updated;                     /**< end when each device is through with an update */
     uint32_t block;                         /**< size of a block that devices ask for */
 };

@@ -150,7 +150,7 @@ static void enter_over(struct sim_fleet *f)
 static bool at_rest(const struct sim_fleet *f)
 {
     return f->n_free == f->o->window && f->todo_count == 0 &&
-           f->stats->registered + f->failed + f->dead == f->o->devices;
+           f->stats->registered + f->failed + f->dead + f->bootstrapped == f->o->devices;
 }
 
 static void next_phase(struct sim_fleet *f, uint64_t now_ms)
@@ -271,5 +271,6 @@ static bool did_something(const struct sim_fleet *f)
 bool sim_fleet_good(const struct sim_fleet *f)
 {
     dr_assert(f != NULL);
-    return f->failed == 0 && f->stats->registered + f->dead == f->o->devices && did_something(f);
+    return f->failed == 0 && f->stats->registered + f->dead + f->bootstrapped == f->o->devices &&
+           did_something(f);
 }

@@ -69,11 +69,12 @@ struct sim_stack_ops {
                      void **ret);
     /**
      * Shake hands for device m->device; sim_fleet_connected comes once, later.
+     * @param server  borrowed for the call
      * @param source  address, host order
      * @param name, key  borrowed for the call; @p key_len 0 = none
      */
-    dr_err_t (*connect)(void *stack, struct sim_message *m, uint32_t source, const char *name,
-                        const uint8_t *key, size_t key_len);
+    dr_err_t (*connect)(void *stack, struct sim_message *m, const union cx_addr *server,
+                        uint32_t source, const char *name, const uint8_t *key, size_t key_len);
     /** Send; sim_fleet_answered comes once, later (a NON notification: when it was handed on). */
     dr_err_t (*send)(void *stack, struct sim_message *m);
     /** Forget the association of a device, if it has one; what was under way ends as gone, later.

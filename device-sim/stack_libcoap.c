@@ -471,12 +471,12 @@ static coap_address_t address(uint32_t host, uint16_t port)
     return a;
 }
 
-static dr_err_t lc_connect(void *stack, struct sim_message *m, uint32_t source, const char *name,
-                           const uint8_t *key, size_t key_len)
+static dr_err_t lc_connect(void *stack, struct sim_message *m, const union cx_addr *server,
+                           uint32_t source, const char *name, const uint8_t *key, size_t key_len)
 {
     struct lc *lc = stack;
     struct lc_device *d = &lc->devices[m->device];
-    const struct sockaddr_in *to = &lc->options->server.in4;
+    const struct sockaddr_in *to = &server->in4;
     coap_address_t local = address(source, 0);
     coap_address_t remote = address(ntohl(to->sin_addr.s_addr), to->sin_port);
     coap_dtls_cpsk_t psk = {

@@ -250,8 +250,8 @@ static void own_connected(void *data, cx_peer_t peer, dr_err_t err)
     sim_fleet_connected(own->fleet, oc->m, err);
 }
 
-static dr_err_t own_connect(void *stack, struct sim_message *m, uint32_t source, const char *name,
-                            const uint8_t *key, size_t key_len)
+static dr_err_t own_connect(void *stack, struct sim_message *m, const union cx_addr *server,
+                            uint32_t source, const char *name, const uint8_t *key, size_t key_len)
 {
     struct own *own = stack;
     struct own_call *oc = &own->calls[m->slot];
@@ -261,7 +261,7 @@ static dr_err_t own_connect(void *stack, struct sim_message *m, uint32_t source,
     const struct cx_connect c = {
         .proto = proto_of(own->options),
         .framing = own->options->framing,
-        .remote = own->options->server,
+        .remote = *server,
         .local = {.in4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)}},
         .psk_identity = key_len > 0 ? name : NULL,
         .psk_key = key,

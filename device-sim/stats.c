@@ -142,7 +142,8 @@ void sim_stats_print(const struct sim_stats *s, FILE *out)
             ",\"served\":%" PRIu64
             ",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"cpu_s\":%.2f,\"server_cpu_s\":%.2f,\"saturated\":%s"
             ",\"retransmissions\":%" PRIu64 ",\"updated\":%" PRIu32 ",\"failed\":%" PRIu32
-            ",\"blocks\":%" PRIu64 ",\"blocks_per_s\":%.1f,\"errors\":{",
+            ",\"blocks\":%" PRIu64 ",\"blocks_per_s\":%.1f,\"bootstraps\":%" PRIu64
+            ",\"bootstraps_per_s\":%.1f,\"errors\":{",
             s->devices, s->registered, s->handshakes,
             connect_rate(s, s->handshakes_at, s->handshakes_end), s->registrations,
             connect_rate(s, s->registrations_at, s->registrations_end), s->requests,
@@ -150,7 +151,8 @@ void sim_stats_print(const struct sim_stats *s, FILE *out)
             sim_stats_quantile_ms(s, 0.5), sim_stats_quantile_ms(s, 0.99), s->cpu_s,
             s->server_cpu_s, seconds > 0 && s->cpu_s > 0.9 * seconds ? "true" : "false",
             s->retransmissions, s->updated, s->failed, s->blocks,
-            rate(s->blocks, s->first_block_us, s->last_block_us));
+            rate(s->blocks, s->first_block_us, s->last_block_us), s->bootstraps,
+            rate(s->bootstraps, s->began_us, s->last_bootstrap_us));
     for (unsigned i = 0; i < SIM_ERRORS_MAX && s->errors[i].what != NULL; i++) {
         fprintf(out, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", s->errors[i].what, s->errors[i].count);
     }

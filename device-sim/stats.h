@@ -21,7 +21,8 @@
 
 struct sim_stats {
     uint32_t devices, registered;
-    uint64_t requests;        /**< operations of the scenario that were answered, while measured */
+    uint64_t requests; /**< operations of the scenario that were answered, while measured */
+    uint64_t bootstraps, last_bootstrap_us;
     uint32_t updated, failed; /**< updates that ended well, and badly */
     uint64_t blocks, block_bytes, first_block_us, last_block_us;
     uint64_t handshakes, registrations, notifications, served, retransmissions;

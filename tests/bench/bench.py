@@ -25,6 +25,7 @@ WORK = ROOT / "build" / "bench"
 COLUMNS = [("case", "case", "{}"), ("devices", "devices", "{:,}"), ("ops_per_s", "ops/s", "{:,.0f}"),
            ("server_cpu_us_per_op", "server CPU µs/op", "{:.2f}"), ("p50_ms", "p50 ms", "{:.2f}"),
            ("p99_ms", "p99 ms", "{:.2f}"), ("ratio_to_limit", "× limit", "{:.3f}"),
+           ("cpu_ratio_to_limit", "CPU × limit", "{:.3f}"),
            ("ratio_to_libcoap", "× libcoap", "{:.1f}"), ("ratio_to_updates", "× updates", "{:.2f}"),
            ("cpu_ratio_to_updates", "CPU × updates", "{:.2f}"), ("seconds", "s", "{:.1f}"),
            ("server_cpu_s", "server CPU s", "{:.2f}"), ("bookkeeping_pct", "bookkeeping %", "{:.1f}"), ("rss_per_device_bytes", "RSS B/device", "{:.0f}"),
@@ -293,7 +294,39 @@ def fota(report, quick):
                bookkeeping_pct=100 * (1 - alone["server_cpu_s"] / within["server_cpu_s"]), steal_pct=steal.pct())
 
 
-BENCHES = {"coap": coap, "register": register, "rest": rest, "fota": fota}
+def bootstrap(report, quick):
+    """Whole bootstraps over DTLS-PSK against what OpenSSL alone takes for a handshake, a key and a certificate."""
+    count = 300 if quick else 10000
+    steal = Steal()
+    bare = json.loads(subprocess.run([str(BENCH / "bench_handshake"), "1" if quick else "5"], capture_output=True,
+                                     text=True, check=True).stdout)
+    floor = {"psk": bare["server_us"], "x509": bare["server_us"] + bare["issue_us"]}
+    report.add("bootstrap", "OpenSSL: handshake, server's side", ops_per_s=1e6 / floor["psk"],
+               server_cpu_us_per_op=floor["psk"], steal_pct=steal.pct())
+    report.add("bootstrap", "OpenSSL: the same, a key and its certificate", ops_per_s=1e6 / floor["x509"],
+               server_cpu_us_per_op=floor["x509"])
+    for security in ("psk", "x509"):
+        server = fresh("bootstrap", "--shards", 1, "--bootstrap", "127.0.0.1:0")
+        server.start()
+        try:
+            server.rest()("POST", "/v3/drover/bootstrap-policies", {"name": "all", "security": security}, expect=201)
+            master = server.import_psks(count)
+            steal = Steal()
+            s = harness.Sim("coaps://{}:{}".format(*server.address("bootstrap")), count, "--psk-master-file", master,
+                            "--server-pid", server.process.pid, "--scenario", "register", "--bootstrap-only",
+                            "--window", 256, log=WORK / "sim.log").wait(900)
+            cpu = s["server_cpu_s"] * 1e6 / s["bootstraps"]
+            report.add("bootstrap", "whole bootstraps that bring a PSK" if security == "psk" else
+                       "whole bootstraps that bring a fresh key and certificate", devices=count,
+                       ops_per_s=s["bootstraps_per_s"], server_cpu_us_per_op=cpu, p50_ms=s["p50_ms"],
+                       p99_ms=s["p99_ms"], ratio_to_limit=s["bootstraps_per_s"] * floor[security] / 1e6,
+                       cpu_ratio_to_limit=floor[security] / cpu, sim_cpu_us_per_op=s["cpu_s"] * 1e6 / s["bootstraps"],
+                       rss_mib=server.rss() / 2**20, saturated=s["saturated"], steal_pct=steal.pct())
+        finally:
+            server.kill()
+
+
+BENCHES = {"coap": coap, "register": register, "rest": rest, "fota": fota, "bootstrap": bootstrap}
 
 
 def main():

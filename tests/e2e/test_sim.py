@@ -107,6 +107,35 @@ def test_request(server, make_sim, stack):
     assert summary_of(sim)["requests"] >= 5
 
 
+@pytest.mark.parametrize("security", ["psk", "x509"])
+def test_bootstrap(make_server, make_sim, tmp_path, security):
+    server = make_server("--bootstrap", "127.0.0.1:0")
+    server.rest()("POST", "/v3/drover/bootstrap-policies", {"name": "all", "security": security}, expect=201)
+    master = server.import_psks(20)
+    uri = "coaps://{}:{}".format(*server.address("bootstrap"))
+    sim = harness.Sim(uri, 20, "--psk-master-file", master, "--bootstrap", "--scenario", "idle", "--duration", 1,
+                      log=tmp_path / "sim.log")
+    summary = sim.wait()
+    assert summary["bootstraps"] == 20 and not summary["errors"]
+    # with a certificate each they go no further, since all devices of a simulator share one
+    assert (summary["registered"], summary["handshakes"]) == ((20, 40) if security == "psk" else (0, 20))
+    state = "registered" if security == "psk" else "bootstrapped"
+    assert server.rest().get(f"/v3/devices?state__eq={state}")["total_count"] == 20
+
+
+def test_bootstrap_only_leaves_the_second_server_alone(make_server, tmp_path):
+    server = make_server("--bootstrap", "127.0.0.1:0")
+    master = server.import_psks(20)
+    uri = "coaps://{}:{}".format(*server.address("bootstrap"))
+    options = ["--psk-master-file", master, "--bootstrap-only", "--scenario", "register"]
+    sim = harness.Sim(uri, 20, *options, "--loss", 0.05, "--seed", 4, log=tmp_path / "sim.log")
+    summary = sim.wait()
+    assert summary["bootstraps"] == summary["requests"] == 20 and summary["registered"] == 0
+    # a key that the server does not have
+    sim = harness.Sim(uri, 1, *options, "--first", 50, log=tmp_path / "sim.log")
+    assert sim.wait(check=False)["bootstraps"] == 0 and sim.process.returncode == 1
+
+
 def test_faults(server, make_sim):
     sim = make_sim(server, 20, "--scenario", "update", "--rate", 50, "--duration", 5, "--loss", 0.03, "--dup", 0.05,
                    "--reorder", 0.05, "--reboot-rate", 0.02, "--rebind-every", 0.5, "--seed", 3)

@@ -175,6 +175,8 @@ static const struct {
     {PLAIN "--fota-faults nothing", "--fota-faults"},
     {PLAIN "--fota-faults dead=1000000", "--fota-faults"},
     {PLAIN "--until-updated", "--scenario fota"},
+    {PLAIN "--bootstrap-only", "--scenario register"},
+    {PLAIN "--stack libcoap --bootstrap", "no --bootstrap"},
     {PLAIN "--fetch coap://x/y", "--scenario fota"},
     {"--devices 5", "--server is missing"},
     {"--server coap://127.0.0.1:5683", "--devices is missing"},
@@ -238,14 +240,17 @@ END_TEST
 
 START_TEST(help_names_every_option)
 {
-    static const char *const names[] = {
-        "--server",       "--devices",       "--prefix",      "--first",        "--psk-master-file",
-        "--cert",         "--key",           "--scenario",    "--rate",         "--window",
-        "--duration",     "--lifetime",      "--stack",       "--rebind-every", "--loss",
-        "--dup",          "--reorder",       "--seed",        "--json",         "--reboot-rate",
-        "--source-net",   "--update-object", "--block",       "--fw-version",   "--next-version",
-        "--vendor-id",    "--class-id",      "--update-cert", "--fota-faults",  "--fetch",
-        "--until-updated"};
+    static const char *const names[] = {"--server",        "--devices",         "--prefix",
+                                        "--first",         "--psk-master-file", "--cert",
+                                        "--key",           "--scenario",        "--rate",
+                                        "--window",        "--duration",        "--lifetime",
+                                        "--stack",         "--rebind-every",    "--loss",
+                                        "--dup",           "--reorder",         "--seed",
+                                        "--json",          "--reboot-rate",     "--source-net",
+                                        "--update-object", "--block",           "--fw-version",
+                                        "--next-version",  "--vendor-id",       "--class-id",
+                                        "--update-cert",   "--fota-faults",     "--fetch",
+                                        "--until-updated", "--bootstrap",       "--bootstrap-only"};
     struct sim_options o;
 
     ck_assert_int_eq(parse("--help", &o), DR_ERR_AGAIN);
