@@ -135,7 +135,7 @@ struct cx_limits {
     uint32_t nosec_idle_s;           /**< a NoSec peer without traffic is forgotten: 86,400 */
     uint32_t assoc_idle_s; /**< 0 = an association lives until closed, replaced or evicted */
     uint32_t streams_max;  /**< TCP connections: 20,000; further ones are closed at once */
-    uint32_t streams_per_addr_max; /**< of one address: 1,000 */
+    uint32_t streams_per_addr_max; /**< of one address (IPv6: network of 64 bits): 1,000 */
     uint32_t stream_hello_s; /**< from the accept to the first message: 60; TLS handshakes under way
                                 count for half_open_max too */
     uint32_t stream_idle_s;  /**< a connection without traffic is closed: 86,400 */

@@ -24,7 +24,7 @@
 #define KEEPALIVE_PROBES  5
 #define UNACKED_MAX_MS    120000
 
-/* An address that connections came from. */
+/* An address that connections came from; of IPv6 the upper half. */
 struct host {
     uint64_t free_list; /* the slab's */
     uint8_t addr[16];
@@ -90,11 +90,26 @@ static dr_err_t buffers_init(struct cx_engine *e)
 
 /* ---- addresses ---- */
 
+/* Whoever has one address of IPv6 has all of its network of 64 bits. */
+static void host_of(const struct cx_flow *flow, uint8_t ret[16])
+{
+    struct in6_addr a;
+
+    memcpy(&a, flow->remote, sizeof a);
+    memcpy(ret, flow->remote, 16);
+    if (!IN6_IS_ADDR_V4MAPPED(&a)) {
+        memset(ret + 8, 0, 8);
+    }
+}
+
 static dr_err_t host_enter(struct cx_conn *c)
 {
     struct cx_engine *e = c->engine;
-    uint32_t hash = dr_hash32(&e->peers.key, c->flow.remote, sizeof c->flow.remote);
-    uint32_t index = dr_table_get(&e->hosts_by_addr, hash, c->flow.remote);
+    uint8_t addr[16];
+
+    host_of(&c->flow, addr);
+    uint32_t hash = dr_hash32(&e->peers.key, addr, sizeof addr);
+    uint32_t index = dr_table_get(&e->hosts_by_addr, hash, addr);
 
     if (index == 0) {
         dr_err_t err = dr_slab_alloc(&e->hosts, &index);
@@ -102,7 +117,7 @@ static dr_err_t host_enter(struct cx_conn *c)
             return err;
         }
         struct host *fresh = dr_slab_get(&e->hosts, index);
-        memcpy(fresh->addr, c->flow.remote, sizeof fresh->addr);
+        memcpy(fresh->addr, addr, sizeof fresh->addr);
         err = dr_table_put(&e->hosts_by_addr, hash, index);
         if (err != DR_OK) {
             dr_slab_free(&e->hosts, index);

@@ -79,7 +79,8 @@ static const struct key keys[] = {
     {"tcp-max", KIND_UINT, AT(tcp_max), "20000", 1, 1000000, "connections", false,
      "TCP connections of devices on each shard."},
     {"tcp-per-address", KIND_UINT, AT(tcp_per_address), "1000", 1, 1000000, "connections", false,
-     "TCP connections of one address on each shard; many devices behind one router share it."},
+     "TCP connections of one address (IPv6: of one /64) on each shard; devices behind one router "
+     "share it."},
     {"tcp-hello", KIND_UINT, AT(tcp_hello_s), "60", 1, 3600, "s", false,
      "A TCP connection that is not through with TLS and its first message by then is closed."},
     {"tcp-idle", KIND_UINT, AT(tcp_idle_s), "86400", 600, 31536000, "s", false,
