@@ -47,7 +47,6 @@ CL_CHECK cl_err_t cl_text_get(enum cl_type type, struct cl_bytes text, struct cl
 /** One leaf of a body: which resource, and its undecoded value. */
 struct cl_leaf {
     uint16_t inst, res, ri;
-    bool has_inst;
     uint16_t format; /**< CL_FMT_TLV or CL_FMT_SENML_CBOR */
     struct cl_bytes raw;
 };

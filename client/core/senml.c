@@ -336,7 +336,6 @@ static cl_err_t record_emit(const struct cl_path *target, struct cl_bytes bn,
     struct cl_leaf leaf = {.inst = path.id[1],
                            .res = path.id[2],
                            .ri = path.depth == 4 ? path.id[3] : 0,
-                           .has_inst = true,
                            .format = CL_FMT_SENML_CBOR,
                            .raw = rec->raw};
     return cb(ctx, &leaf);

@@ -214,7 +214,6 @@ static cl_err_t instance_walk(struct walk *w, const struct tlv *outer)
         return CL_ERR_INVAL;
     }
     w->leaf.inst = outer->id;
-    w->leaf.has_inst = true;
     cl_err_t err = leaf_emit(w, CL_ID_NONE, 0, (struct cl_bytes){NULL, 0});
     while (err == CL_OK && body.len > 0) {
         err = tlv_next(&body, &t) && t.kind != KIND_INSTANCE ? resource_walk(w, &t) : CL_ERR_INVAL;
@@ -236,7 +235,6 @@ cl_err_t cl_tlv_walk(const struct cl_path *path, struct cl_bytes body, cl_leaf_c
             err = instance_walk(&w, &t);
         } else if (path->depth >= 2) {
             w.leaf.inst = path->id[1];
-            w.leaf.has_inst = true;
             err = resource_walk(&w, &t);
         } else {
             /* spec: LWM2M-1.1-CORE#7.4.4: at object level the instance must be named */

