@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/core/update.h"
 
+#include "client/core/client_priv.h"
 #include "client/hal.h"
 
 enum { OBJ_FIRMWARE = 5, OBJ_COMPONENT = 14, OBJ_PACKAGE = 10252, OBJ_SUPPORT = 10255 };
@@ -258,10 +259,23 @@ static cl_err_t call_part(struct cl_call *call, const struct cl_part *part)
     return cl_fw_data(&up->fw, (uint32_t)part->offset, part->p, part->len);
 }
 
+/* Not inside the callback of a call: this ends all calls. */
+static void reconnect_event(void *ctx)
+{
+    struct cl_update *up = ctx;
+
+    if (up->client->state == CL_REGISTERED) {
+        cl_retry(up->client, "a download got no answer");
+    }
+}
+
 static void call_done(struct cl_call *call, cl_err_t err, const struct cl_msg *answer)
 {
     struct cl_update *up = call->ctx;
 
+    if (err == CL_ERR_TIMEOUT && cl_post(&up->client->evq, reconnect_event, up) != CL_OK) {
+        hal_reset(); /* the queue has room for all that this program posts */
+    }
     if (err == CL_ERR_REFUSED) {
         err = CL_ERR_CLOSED; /* a Reset: the server began anew */
     }

@@ -121,7 +121,9 @@ def test_campaign_updates_a_device(server, author, make_device, form):
     campaign.ends("deployed", 30)
     assert device.registrations() == 2
     assert device.err[0] == "drover-client: runs 1.0.0, built in"
-    assert device.err[-1] == "drover-client: runs 1.1.0 from slot A, on trial"
+    assert [line[15:] for line in device.err[1:]] == [
+        "update: may it be downloaded?", "update: downloading", "update: downloaded", "update: installing",
+        "update: restarting", "runs 1.1.0 from slot A, on trial"]
     if form == "pelion":
         dev.channel.until(lambda: "8" in told(dev.channel, "/10252/0/2"), 10)
         assert told(dev.channel, "/10252/0/2")[-5:] == ["3", "4", "6", "7", "8"]
@@ -222,7 +224,8 @@ def test_an_image_that_never_registers_is_rolled_back(server, author, make_devic
     dev = Device(server, rest, device.registered(2))
     assert [line for line in device.err if line.endswith("on trial")] == [
         "drover-client: runs 1.1.0 from slot A, on trial"] * 3
-    assert device.err[-1] == "drover-client: runs 1.0.0, built in"
+    wait_for("said", lambda: device.err[-1] == "drover-client: update: failed, result 40")
+    assert [line for line in device.err if "runs" in line][-1] == "drover-client: runs 1.0.0, built in"
     dev.becomes("/10252/0/2", "1")
     assert [dev.get(uri) for uri in ("/10252/0/3", "/14/0/2")] == ["40", "1.0.0"]
     bad.ends("failed_connector_channel_update")
@@ -349,6 +352,25 @@ def test_updates_wait_for_the_owner(server, author, make_device):
     say("accept")
     device.registered(3)
     dev.becomes("/14/0/2", "1.1.0")
+
+
+@pytest.mark.parametrize("how", ["stop", pytest.param("kill", marks=pytest.mark.skipif(
+    not MANY, reason="the device repeats itself for a minute before it connects anew: DR_LONG=1"))])
+def test_a_download_outlives_the_server(server, author, make_device, how):
+    device = make_device(server)
+    device.registered()
+    rest = server.rest()
+    Campaign(rest, author, "1.1.0", author.image("1.1.0", size=240000))
+    wait_for("it downloads", lambda: "drover-client: update: downloading" in device.err, every=0.005)
+    host, port = server.address("coaps")
+    getattr(server, how)()
+    assert "drover-client: update: downloaded" not in device.err
+    server.start("--coaps", f"{host}:{port}")
+    wait_for("updated", lambda: "on trial" in device.err[-1], 200)
+    device.registered(2)
+    assert device.err[-1] == "drover-client: runs 1.1.0 from slot A, on trial"
+    dev = Device(server, server.rest(), device.registered())
+    assert [dev.get(uri) for uri in ("/14/0/2", "/10252/0/2", "/10252/0/3")] == ["1.1.0", "1", "-1"]
 
 
 class OddServer(threading.Thread):

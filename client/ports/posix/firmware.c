@@ -207,7 +207,35 @@ const char *firmware_version(void)
     return firmware.text;
 }
 
+/* A line for each step of an update. */
+static void say_changes(void)
+{
+    static const char *const names[] = {[CL_FW_ASK_DOWNLOAD] = "may it be downloaded?",
+                                        [CL_FW_DOWNLOADING] = "downloading",
+                                        [CL_FW_ASK_INSTALL] = "downloaded",
+                                        [CL_FW_INSTALLING] = "installing",
+                                        [CL_FW_REBOOTING] = "restarting"};
+    static uint8_t shown = CL_FW_IDLE;
+    const struct cl_fw_saved *s = &firmware.update.fw.saved;
+    char line[80];
+
+    if (s->state == shown || firmware.update.fw.trial) {
+        return;
+    }
+    shown = s->state;
+    if (shown < sizeof names / sizeof names[0] && names[shown] != NULL) {
+        snprintf(line, sizeof line, "update: %s", names[shown]);
+        hal_log(line);
+    } else if (shown == CL_FW_IDLE && s->result != CL_RESULT_OK) {
+        snprintf(line, sizeof line, "update: failed, result %u", s->result);
+        hal_log(line);
+    }
+}
+
 uint64_t firmware_poll(uint64_t now_ms)
 {
+    if (firmware.there) {
+        say_changes();
+    }
     return firmware.there ? http_poll(now_ms) : CL_NEVER;
 }
