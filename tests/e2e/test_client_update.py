@@ -341,7 +341,7 @@ def test_updates_wait_for_the_owner(server, author, make_device):
     dev.becomes("/10252/0/2", "1")
     dev.manifest(data)
     dev.becomes("/10252/0/2", "3")
-    assert "drover-client: accept or refuse: download 1.1.0, priority 7?" in device.err
+    wait_for("asked", lambda: "drover-client: accept or refuse: download 1.1.0, priority 7?" in device.err)
     say("accept")
     dev.becomes("/10252/0/2", "6")
     device.kill()  # it asks again after a restart
