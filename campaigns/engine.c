@@ -227,17 +227,17 @@ static void content_loaded(struct camp *c, dr_err_t err)
     struct db_campaign row = c->text.row;
 
     if (err == DR_OK) {
-        if ((row.hold & CAMP_HOLD_CONTENT) != 0) {
-            row.hold &= ~(int64_t)CAMP_HOLD_CONTENT;
-            row.hold_reason = "";
-            store_row(c, &row);
-            return;
-        }
         DR_LIST_EACH_SAFE(it, &c->devs)
         {
             camp_dev_act(DR_CONTAINER_OF(it, struct camp_dev, node));
         }
-        camp_drive(c);
+        if ((row.hold & CAMP_HOLD_CONTENT) != 0) {
+            row.hold &= ~(int64_t)CAMP_HOLD_CONTENT;
+            row.hold_reason = "";
+            store_row(c, &row);
+        } else {
+            camp_drive(c);
+        }
         return;
     }
     c->content_again = camp_now(c->e) + CAMP_CONTENT_AGAIN_MS;
@@ -449,6 +449,15 @@ static void scanned(struct camp *c, dr_err_t err)
         c->scan_at = camp_now(c->e) + CAMP_LOOK_AGAIN_MS;
     }
     stepped(c, err);
+}
+
+void camp_orphans_soon(struct camp *c)
+{
+    int64_t soon = camp_now(c->e) + CAMP_LOOK_SOON_MS;
+
+    if (c->n_devs <= CAMP_LOOK_SOON_MAX && c->orphans_at > soon) {
+        c->orphans_at = soon;
+    }
 }
 
 /* Devices that match by now, devices that are gone. True: a job was begun. */

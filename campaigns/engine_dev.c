@@ -635,6 +635,9 @@ void camp_sink_event(void *data, const struct dev_event *ev)
             }
             break;
         case DEV_EVENT_DEREGISTERED:
+            camp_orphans_soon(d->c); /* perhaps it was deleted */
+            camp_dev_news(d, CAMP_NEWS_OFFLINE);
+            break;
         case DEV_EVENT_EXPIRED:
             camp_dev_news(d, CAMP_NEWS_OFFLINE);
             break;

@@ -25,6 +25,9 @@
 #define CAMP_ASK_MS             5000 /**< a device that decides for longer gives its slot back */
 #define CAMP_CONTENT_AGAIN_MS   30000
 #define CAMP_LOOK_AGAIN_MS      60000
+/** A look for deleted devices that follows a goodbye, in campaigns with few devices under way. */
+#define CAMP_LOOK_SOON_MS       1000
+#define CAMP_LOOK_SOON_MAX      1000
 #define CAMP_END_DEFAULT_MS     (30LL * 86400 * 1000)
 
 /** A campaign row with its texts. */
@@ -158,6 +161,8 @@ struct camp *camp_new(struct camp_engine *e, const struct db_campaign *row);
 void camp_free(struct camp *c);
 /** Do what can be done now. May free @p c. */
 void camp_drive(struct camp *c);
+/** A device said goodbye or was deleted: look which, soon. */
+void camp_orphans_soon(struct camp *c);
 struct camp_policy camp_policy_of(const struct camp *c);
 int64_t camp_slots(const struct camp *c);
 /** Is the maintenance window open, and the clock to be believed? */
