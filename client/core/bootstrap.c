@@ -99,8 +99,7 @@ static void complete(struct cl_client *cl)
     if (cl_accounts_save(&cl->accounts) != CL_OK) {
         cl_trouble(cl, "the new keys could not be stored", "");
     }
-    cl->must_bootstrap = false;
-    cl->failures = 0;
+    cl->must_bootstrap = false; /* failures count on: a server may refuse these keys, too */
     cl_connect_soon(cl, 0);
 }
 

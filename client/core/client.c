@@ -11,7 +11,7 @@ enum {
     RETRY_LAST_MS = 3600000,
     RETRY_PELION_MS = 13000,
     RETRY_DOUBLINGS = 13,
-    BACK_TO_BOOTSTRAP_MS = 20000, /**< Pelion: 20 to 100 s before the next bootstrap */
+    BACK_TO_BOOTSTRAP_MS = 60000, /**< Pelion's form: before the first new bootstrap */
     LEAVE_MS = 3000,
     REBOOT_MS = 500,
     QUIET_MS = 540000, /**< a TCP connection without traffic is kept alive */
@@ -141,10 +141,15 @@ void cl_connect_soon(struct cl_client *cl, uint32_t delay_ms)
     }
 }
 
+static void failure_count(struct cl_client *cl)
+{
+    if (cl->failures < UINT8_MAX) {
+        cl->failures++;
+    }
+}
+
 void cl_retry(struct cl_client *cl, const char *why)
 {
-    uint32_t ms;
-
     if (cl->stop_wanted) {
         disconnect(cl);
         cl_state_set(cl, CL_STOPPED);
@@ -153,21 +158,22 @@ void cl_retry(struct cl_client *cl, const char *why)
     if (why != NULL) {
         cl_trouble(cl, cl->bootstrapping ? "bootstrap" : "connection", why);
     }
-    if (cl->failures < UINT8_MAX) {
-        cl->failures++;
-    }
-    ms = retry_ms(cl);
-    cl_connect_soon(cl, ms);
+    failure_count(cl);
+    cl_connect_soon(cl, retry_ms(cl));
 }
 
 /* The server does not want these credentials (any more): get new ones where that is possible. */
 static void refused(struct cl_client *cl, const char *why)
 {
-    if (cl->accounts.account[CL_BOOTSTRAPPER].there && !cl->bootstrapping) {
+    if (cl->accounts.account[CL_BOOTSTRAPPER].there && !cl->bootstrapping && !cl->stop_wanted) {
         cl_trouble(cl, "credentials refused, bootstrapping again", why);
+        failure_count(cl);
         cl->must_bootstrap = true;
-        cl_connect_soon(cl, cl->config.pelion ? jitter(3 * BACK_TO_BOOTSTRAP_MS)
-                                              : jitter(RETRY_FIRST_MS));
+        uint32_t ms = retry_ms(cl);
+        if (cl->config.pelion && cl->failures == 1) {
+            ms = jitter(BACK_TO_BOOTSTRAP_MS);
+        }
+        cl_connect_soon(cl, ms);
         return;
     }
     cl_retry(cl, why);
@@ -405,8 +411,7 @@ static void leave_start(struct cl_client *cl)
     cl_state_set(cl, CL_LEAVING);
     cl_query_clear(cl);
     cl->call = (struct cl_call){.format = CL_ID_NONE, .accept = CL_ID_NONE};
-    if (cl_post_after(&cl->evq, LEAVE_MS, leave_event, cl) != CL_OK ||
-        cl_request(cl, CL_DELETE, cl->location, left) != CL_OK) {
+    if (cl_request(cl, CL_DELETE, cl->location, left) != CL_OK) {
         leave_event(cl);
     }
 }
@@ -548,7 +553,8 @@ uint64_t cl_step(struct cl_client *cl, uint64_t now_ms)
 void cl_stop(struct cl_client *cl)
 {
     cl->stop_wanted = true;
-    if (cl->state != CL_REGISTERED) {
+    /* a request under way ends first, but not for longer than that */
+    if (cl->state != CL_REGISTERED || cl_post_after(&cl->evq, LEAVE_MS, leave_event, cl) != CL_OK) {
         leave_event(cl);
     }
 }

@@ -567,6 +567,18 @@ START_TEST(leaves_a_silent_server_after_three_seconds)
 }
 END_TEST
 
+START_TEST(leaves_a_server_that_falls_silent_in_mid_update)
+{
+    srv.silent = true;
+    cl_update(&cl);
+    run(100);
+    ck_assert(cl.call.active);
+    cl_stop(&cl);
+    run(3500);
+    ck_assert_int_eq(cl.state, CL_STOPPED);
+}
+END_TEST
+
 /* ---- operations ---- */
 
 START_TEST(reads_in_the_form_that_is_asked_for)
@@ -964,9 +976,20 @@ START_TEST(a_server_that_does_not_want_the_device_makes_it_bootstrap)
     run(5000);
     ck_assert_uint_eq(srv.boots, 2);
     ck_assert_int_eq(cl.state, CL_BOOTSTRAPPING);
-    /* a bootstrap that never finishes is begun again */
-    run(260000);
+    /* the same once more: it waits longer */
+    ck_assert_uint_eq(
+        ask_as(CL_PUT, "/0/0", CL_FMT_TLV, URI_TLV "\xc1\x01\x00\xc1\x02\x03\xc1\x0a\x65", 24 + 9),
+        CODE(2, 4));
+    ck_assert_uint_eq(ask_as(CL_PUT, "/1/0", CL_FMT_TLV, "\xc1\x00\x65", 3), CODE(2, 4));
+    ck_assert_uint_eq(ask(CL_POST, "/bs"), CODE(2, 4));
+    run(3500);
+    ck_assert_uint_eq(srv.registers, 2);
+    ck_assert_uint_eq(srv.boots, 2);
+    run(2000);
     ck_assert_uint_eq(srv.boots, 3);
+    /* a bootstrap that never finishes is begun again */
+    run(265000);
+    ck_assert_uint_eq(srv.boots, 4);
 }
 END_TEST
 
@@ -1277,6 +1300,7 @@ int main(void)
     tcase_add_test(tc, a_written_lifetime_makes_an_update);
     tcase_add_test(tc, leaves_in_order);
     tcase_add_test(tc, leaves_a_silent_server_after_three_seconds);
+    tcase_add_test(tc, leaves_a_server_that_falls_silent_in_mid_update);
     tc = add_case(suite, "operations");
     tcase_add_checked_fixture(tc, setup_registered, teardown);
     tcase_add_test(tc, reads_in_the_form_that_is_asked_for);
