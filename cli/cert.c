@@ -1,34 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 #define FILE_MAX 65536
-
-/* Text into a new file that only its owner can read. */
-static int write_private(const char *file, const char *text)
-{
-    int fd = open(file, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "wb");
-
-    if (out == NULL) {
-        int why = errno;
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return cli_fail(CLI_FAILED, "cannot make '%s': %s", file, strerror(why));
-    }
-    bool ok = fputs(text, out) >= 0;
-    if (fclose(out) != 0 || !ok) {
-        (void)unlink(file);
-        return cli_fail(CLI_FAILED, "cannot write '%s'", file);
-    }
-    return CLI_OK;
-}
 
 /* One request; prints the answer with --json, else nothing. The body is taken. */
 static int ask(struct cli *c, const char *method, const char *path, json_t *body,
@@ -62,7 +41,11 @@ static int cert_developer(struct cli *c, int argc, char **argv)
     json_decref(body);
     int rc = cli_answer_check(&a);
     if (rc == CLI_OK && file != NULL) {
-        rc = write_private(file, cli_text(a.json, "security_file_content"));
+        const char *text = cli_text(a.json, "security_file_content");
+        struct dr_errinfo info = {0};
+        if (dr_file_write(file, text, strlen(text), &info) != DR_OK) { /* mode 0600 */
+            rc = cli_fail(CLI_FAILED, "%s: %s", file, info.text);
+        }
         if (rc == CLI_OK) {
             printf("%s\n", cli_text(a.json, "id"));
         }
@@ -163,18 +146,7 @@ static int cert_ls(struct cli *c, int argc, char **argv)
 
 static int cert_rm(struct cli *c, int argc, char **argv)
 {
-    char path[512];
-    struct cli_answer a;
-    char *id = argc == 1 ? cli_escape(argv[0]) : NULL;
-    int n = id == NULL ? -1 : snprintf(path, sizeof path, "/v3/trusted-certificates/%s", id);
-
-    free(id);
-    if (n < 0 || (size_t)n >= sizeof path) {
-        return CLI_USAGE;
-    }
-    int rc = ask(c, "DELETE", path, NULL, &a);
-    cli_answer_fini(&a);
-    return rc;
+    return argc != 1 ? CLI_USAGE : cli_delete(c, "/v3/trusted-certificates", argv[0]);
 }
 
 static int cert_revoke(struct cli *c, int argc, char **argv)

@@ -84,6 +84,8 @@ void cli_upload_form(struct cli *c, const char *path, const struct cli_part *par
 /** POST bytes as the part of a whole that begins at @p at, with their digest. */
 void cli_upload_chunk(struct cli *c, const char *path, const void *bytes, size_t len, uint64_t at,
                       struct cli_answer *ret);
+/** DELETE @p prefix/@p id, which is escaped here. */
+int cli_delete(struct cli *c, const char *prefix, const char *id);
 /** GET into a file (made with mode 0600, removed again on failure). */
 int cli_download(struct cli *c, const char *path, const char *file);
 

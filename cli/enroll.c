@@ -49,19 +49,7 @@ static int enroll_ls(struct cli *c, int argc, char **argv)
 
 static int enroll_rm(struct cli *c, int argc, char **argv)
 {
-    char path[512];
-    struct cli_answer a;
-    char *id = argc == 1 ? cli_escape(argv[0]) : NULL;
-    int n = id == NULL ? -1 : snprintf(path, sizeof path, "/v3/device-enrollments/%s", id);
-
-    free(id);
-    if (n < 0 || (size_t)n >= sizeof path) {
-        return CLI_USAGE;
-    }
-    cli_request(c, "DELETE", path, NULL, &a);
-    int rc = cli_answer_check(&a);
-    cli_answer_fini(&a);
-    return rc;
+    return argc != 1 ? CLI_USAGE : cli_delete(c, "/v3/device-enrollments", argv[0]);
 }
 
 /* Ask until the job is done, or the time of a request is over. */

@@ -256,6 +256,23 @@ int cli_answer_check(const struct cli_answer *a)
                     message[0] ? ": " : "", message);
 }
 
+int cli_delete(struct cli *c, const char *prefix, const char *id)
+{
+    char path[512];
+    struct cli_answer a;
+    char *escaped = cli_escape(id);
+    int n = escaped == NULL ? -1 : snprintf(path, sizeof path, "%s/%s", prefix, escaped);
+
+    free(escaped);
+    if (n < 0 || (size_t)n >= sizeof path) {
+        return CLI_USAGE;
+    }
+    cli_request(c, "DELETE", path, NULL, &a);
+    int rc = cli_answer_check(&a);
+    cli_answer_fini(&a);
+    return rc;
+}
+
 int cli_download(struct cli *c, const char *path, const char *file)
 {
     struct curl_slist *headers = NULL;

@@ -51,19 +51,7 @@ static int key_add(struct cli *c, int argc, char **argv)
 
 static int key_rm(struct cli *c, int argc, char **argv)
 {
-    char path[512];
-    struct cli_answer a;
-
-    char *id = argc == 1 ? cli_escape(argv[0]) : NULL;
-    int n = id == NULL ? -1 : snprintf(path, sizeof path, "/v3/api-keys/%s", id);
-    free(id);
-    if (n < 0 || (size_t)n >= sizeof path) {
-        return CLI_USAGE;
-    }
-    cli_request(c, "DELETE", path, NULL, &a);
-    int rc = cli_answer_check(&a);
-    cli_answer_fini(&a);
-    return rc;
+    return argc != 1 ? CLI_USAGE : cli_delete(c, "/v3/api-keys", argv[0]);
 }
 
 const struct cli_command cli_key_commands[] = {

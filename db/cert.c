@@ -79,6 +79,25 @@ static dr_err_t trusted_check(struct db_writer *w, const struct db_trusted *row)
     return same ? DR_ERR_EXISTS : count > DB_TRUSTED_MAX ? DR_ERR_LIMIT : DR_OK;
 }
 
+/* What may change, in the order of both statements. */
+static void trusted_put(struct conn_q *q, const struct db_trusted *row)
+{
+    conn_put_int(q, row->updated_at);
+    conn_put_text(q, row->name);
+    conn_put_text(q, row->description);
+    conn_put_text(q, row->service);
+    conn_put_text(q, row->active ? "ACTIVE" : "INACTIVE");
+    conn_put_int(q, row->enrollment_mode);
+    conn_put_int(q, row->owner);
+    conn_put_text(q, row->subject);
+    conn_put_text(q, row->issuer);
+    conn_put_text(q, row->fingerprint);
+    conn_put_blob(q, row->key_hash);
+    conn_put_int(q, row->not_before);
+    conn_put_int(q, row->not_after);
+    conn_put_blob(q, row->certificate);
+}
+
 dr_err_t db_trusted_insert(struct db_writer *w, const struct db_trusted *row,
                            struct dr_bytes private_key)
 {
@@ -92,31 +111,18 @@ dr_err_t db_trusted_insert(struct db_writer *w, const struct db_trusted *row,
         return err;
     }
     struct conn_q q =
-        conn_q(&w->conn, "INSERT INTO trusted_cert (id, account, updated_at, name, description,"
-                         " service, status, enrollment_mode, execution_mode, owner, subject,"
-                         " issuer, fingerprint, key_hash, not_before, not_after, certificate,"
-                         " endpoint_name, private_key, sealed)"
+        conn_q(&w->conn, "INSERT INTO trusted_cert (id, account, execution_mode, endpoint_name,"
+                         " private_key, sealed, updated_at, name, description, service, status,"
+                         " enrollment_mode, owner, subject, issuer, fingerprint, key_hash,"
+                         " not_before, not_after, certificate)"
                          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     conn_put_int(&q, row->id);
     conn_put_int(&q, row->account);
-    conn_put_int(&q, row->updated_at);
-    conn_put_text(&q, row->name);
-    conn_put_text(&q, row->description);
-    conn_put_text(&q, row->service);
-    conn_put_text(&q, row->active ? "ACTIVE" : "INACTIVE");
-    conn_put_int(&q, row->enrollment_mode);
     conn_put_int(&q, row->execution_mode);
-    conn_put_int(&q, row->owner);
-    conn_put_text(&q, row->subject);
-    conn_put_text(&q, row->issuer);
-    conn_put_text(&q, row->fingerprint);
-    conn_put_blob(&q, row->key_hash);
-    conn_put_int(&q, row->not_before);
-    conn_put_int(&q, row->not_after);
-    conn_put_blob(&q, row->certificate);
     conn_put_text(&q, row->endpoint_name);
     conn_put_blob(&q, dr_bytes_of(key.bytes, key.len));
     conn_put_int(&q, key.sealed);
+    trusted_put(&q, row);
     err = conn_run(&q, NULL);
     dr_wipe(&key, sizeof key);
     return err == DR_OK ? trusted_check(w, row) : err;
@@ -130,20 +136,7 @@ dr_err_t db_trusted_update(struct db_writer *w, const struct db_trusted *row)
                          " service = ?, status = ?, enrollment_mode = ?, owner = ?, subject = ?,"
                          " issuer = ?, fingerprint = ?, key_hash = ?, not_before = ?,"
                          " not_after = ?, certificate = ? WHERE id = ? AND account = ?");
-    conn_put_int(&q, row->updated_at);
-    conn_put_text(&q, row->name);
-    conn_put_text(&q, row->description);
-    conn_put_text(&q, row->service);
-    conn_put_text(&q, row->active ? "ACTIVE" : "INACTIVE");
-    conn_put_int(&q, row->enrollment_mode);
-    conn_put_int(&q, row->owner);
-    conn_put_text(&q, row->subject);
-    conn_put_text(&q, row->issuer);
-    conn_put_text(&q, row->fingerprint);
-    conn_put_blob(&q, row->key_hash);
-    conn_put_int(&q, row->not_before);
-    conn_put_int(&q, row->not_after);
-    conn_put_blob(&q, row->certificate);
+    trusted_put(&q, row);
     conn_put_int(&q, row->id);
     conn_put_int(&q, row->account);
     dr_err_t err = conn_run_one(&q, DR_ERR_NOT_FOUND);
