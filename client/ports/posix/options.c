@@ -26,8 +26,8 @@ static const char help[] =
     "  objects 1, 3, 4 and 3303, with --update-key also 5, 14, 10252 and 10255. The flash is the\n"
     "  file DIR/flash.bin: keys that a bootstrap brought and images that an update brought are\n"
     "  there after a restart. An image is data: what runs stays this program, and its version is\n"
-    "  that of the image's header (1.0.0 while there is none). Prints 'Client registered' and "
-    "'Device Id: ID' when it is.\n"
+    "  that of the image's header (1.0.0 while there is none). Prints 'Client registered'\n"
+    "  and 'Device Id: ID' when it is.\n"
     "  SIGTERM de-registers. A reboot (3/0/4) runs the program again.\n"
     "\n"
     "OPTIONS\n"
@@ -61,7 +61,8 @@ static const char help[] =
     "  --help                this text\n"
     "\n"
     "EXIT STATUS\n"
-    "  0 stopped in order; 1 the flash or the network cannot be used; 2 wrong options\n";
+    "  0 stopped in order; 1 the flash or the network cannot be used; 2 wrong options;\n"
+    "  9 power was cut by --fault\n";
 
 enum {
     O_DATA = 256,
