@@ -8,6 +8,7 @@
 #include "devices/trust.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,8 +56,9 @@ struct dev_trust {
     struct engine_ref engines[ENGINES_MAX];
     struct db_read read;
     struct dev_trust_reload *now, *next; /* served by the running round; by the one after */
-    bool running, stopping;
-    dr_err_t failed; /* why a round could not start */
+    bool running;
+    atomic_bool stopping; /* read by the engines' loops, too */
+    dr_err_t failed;      /* why a round could not start */
     struct loop_msg fail_msg;
     unsigned sweeping;
     struct loop_timer again;
@@ -352,7 +354,10 @@ static void sweep_slice(struct loop_call *call)
     struct engine_ref *ref = DR_CONTAINER_OF(call, struct engine_ref, call);
     struct match m = {.set = set_get(ref->t), .ref = ref};
 
-    ref->at = cx_engine_close_some(ref->engine, ref->at, SWEEP_SLICE, is_untrusted, &m);
+    /* once the server stops, the engine may be closed already */
+    ref->at = atomic_load(&ref->t->stopping)
+                  ? 0
+                  : cx_engine_close_some(ref->engine, ref->at, SWEEP_SLICE, is_untrusted, &m);
     cert_anchors_unref(m.set);
     loop_call_done(call, DR_OK);
 }
@@ -409,7 +414,7 @@ static void on_again(struct loop_timer *timer)
 {
     struct dev_trust *t = DR_CONTAINER_OF(timer, struct dev_trust, again);
 
-    if (!t->running && !t->stopping) {
+    if (!t->running && !atomic_load(&t->stopping)) {
         t->running = true;
         sweep(t);
     }
@@ -430,7 +435,7 @@ static void read_done(struct db_read *read, dr_err_t err)
             dev_credential_changed(t->core, op->account, op->endpoint);
         }
     }
-    if (!t->stopping) {
+    if (!atomic_load(&t->stopping)) {
         loop_timer_start(t->cfg.control, &t->again, SWEEP_AGAIN_MS, 0, on_again);
     }
     sweep(t);
@@ -454,7 +459,7 @@ static void round_start(struct dev_trust *t)
     t->next = NULL;
     t->running = true;
     t->read = (struct db_read){.home = t->cfg.control, .fn = read_fn, .done = read_done};
-    dr_err_t err = t->stopping ? DR_ERR_CANCELED : db_read_start(t->cfg.db, &t->read);
+    dr_err_t err = atomic_load(&t->stopping) ? DR_ERR_CANCELED : db_read_start(t->cfg.db, &t->read);
     if (err != DR_OK) {
         t->failed = err;
         loop_post(t->cfg.control, &t->fail_msg, on_failed);
@@ -464,7 +469,7 @@ static void round_start(struct dev_trust *t)
 void dev_trust_stop(struct dev_trust *t)
 {
     dr_assert(t != NULL);
-    t->stopping = true;
+    atomic_store(&t->stopping, true);
     loop_timer_stop(&t->again);
 }
 

@@ -27,9 +27,7 @@ struct result {
 };
 
 struct rest_bulk {
-    char *text;       /* owned: all entries, each with its NUL */
-    uint32_t *starts; /* owned */
-    size_t n, cap;
+    struct rest_bulk_list list;
     struct rest *rest;
     int64_t account, id;
     bool deletes;
@@ -41,72 +39,16 @@ struct rest_bulk {
     struct dr_dynbuf full, failed;
 };
 
-/* ---- the file ---- */
-
-static dr_err_t entry_add(struct rest_bulk *b, size_t start)
-{
-    if (b->n == b->cap) {
-        size_t cap = b->cap == 0 ? 256 : 2 * b->cap;
-        uint32_t *more = realloc(b->starts, cap * sizeof *more);
-        if (more == NULL) {
-            return DR_ERR_NOMEM;
-        }
-        b->starts = more;
-        b->cap = cap;
-    }
-    b->starts[b->n++] = (uint32_t)start;
-    return DR_OK;
-}
-
-/* The first column of one line, trimmed, at *out; false if there is none. */
-static bool column(const char *from, const char *to, char **out)
-{
-    while (from < to && (*from == ' ' || *from == '\t')) {
-        from++;
-    }
-    bool quoted = from < to && *from == '"';
-    from += quoted;
-    const char *end = memchr(from, quoted ? '"' : ',', (size_t)(to - from));
-    end = end == NULL ? to : end;
-    while (!quoted && end > from && (end[-1] == ' ' || end[-1] == '\t')) {
-        end--;
-    }
-    size_t len = (size_t)(end - from);
-    len = len > REST_BULK_ENTRY_MAX ? REST_BULK_ENTRY_MAX : len;
-    if (len == 0) {
-        return false;
-    }
-    memcpy(*out, from, len);
-    (*out)[len] = '\0';
-    *out += len + 1;
-    return true;
-}
-
 dr_err_t rest_bulk_read(struct dr_bytes csv, struct rest_bulk **ret)
 {
-    dr_assert(ret != NULL && csv.len <= REST_BULK_FILE_MAX);
+    dr_assert(ret != NULL);
     struct rest_bulk *b = calloc(1, sizeof *b);
     if (b == NULL) {
         return DR_ERR_NOMEM;
     }
     dr_dynbuf_init(&b->full, REST_BULK_REPORT_MAX);
     dr_dynbuf_init(&b->failed, REST_BULK_REPORT_MAX);
-    b->text = malloc(csv.len + 2);
-    dr_err_t err = b->text == NULL ? DR_ERR_NOMEM : DR_OK;
-    const char *at = (const char *)csv.p, *end = at + csv.len;
-    char *out = b->text;
-    for (bool first = true; err == DR_OK && at < end; first = false) {
-        const char *stop = at;
-        while (stop < end && *stop != '\n' && *stop != '\r') {
-            stop++;
-        }
-        size_t start = (size_t)(out - b->text);
-        if (!first && column(at, stop, &out)) {
-            err = entry_add(b, start);
-        }
-        at = stop + 1;
-        at += stop + 1 < end && stop[0] == '\r' && stop[1] == '\n';
-    }
+    dr_err_t err = rest_bulk_list_read(csv, &b->list);
     if (err != DR_OK) {
         rest_bulk_free(b);
         return err;
@@ -120,8 +62,7 @@ struct rest_bulk *rest_bulk_free(struct rest_bulk *b)
     if (b != NULL) {
         dr_dynbuf_fini(&b->full);
         dr_dynbuf_fini(&b->failed);
-        free(b->starts);
-        free(b->text);
+        rest_bulk_list_fini(&b->list);
         free(b);
     }
     return NULL;
@@ -130,13 +71,7 @@ struct rest_bulk *rest_bulk_free(struct rest_bulk *b)
 size_t rest_bulk_count(const struct rest_bulk *b)
 {
     dr_assert(b != NULL);
-    return b->n;
-}
-
-const char *rest_bulk_entry(const struct rest_bulk *b, size_t i)
-{
-    dr_assert(b != NULL && i < b->n);
-    return b->text + b->starts[i];
+    return b->list.n;
 }
 
 /* ---- working it off ---- */
@@ -154,7 +89,7 @@ dr_err_t rest_bulk_report_path(const struct rest *rest, int64_t id, bool errors_
 
 static size_t batch_len(const struct rest_bulk *b)
 {
-    size_t left = b->n - b->at;
+    size_t left = b->list.n - b->at;
 
     return left < BATCH ? left : BATCH;
 }
@@ -182,7 +117,7 @@ static dr_err_t batch_run(struct db_writer *w, struct db_job *job)
     int64_t errors = b->errors;
 
     for (size_t i = 0; i < len; i++) {
-        dr_err_t err = entry_run(w, b, rest_bulk_entry(b, b->at + i), &b->results[i]);
+        dr_err_t err = entry_run(w, b, rest_bulk_list_entry(&b->list, b->at + i), &b->results[i]);
         if (err != DR_OK) {
             return err;
         }
@@ -192,7 +127,7 @@ static dr_err_t batch_run(struct db_writer *w, struct db_job *job)
                                 .account = b->account,
                                 .updated_at = dr_wall_ms(),
                                 .status = DB_BULK_PROCESSING,
-                                .total = (int64_t)b->n,
+                                .total = (int64_t)b->list.n,
                                 .processed = (int64_t)(b->at + len),
                                 .errors = errors};
     return db_bulk_update(w, &row);
@@ -238,8 +173,8 @@ static dr_err_t finish_run(struct db_writer *w, struct db_job *job)
                                 .account = b->account,
                                 .updated_at = now_ms,
                                 .status = DB_BULK_COMPLETED,
-                                .total = (int64_t)b->n,
-                                .processed = (int64_t)b->n,
+                                .total = (int64_t)b->list.n,
+                                .processed = (int64_t)b->list.n,
                                 .errors = b->errors,
                                 .completed_at = now_ms};
     return db_bulk_update(w, &row);
@@ -327,7 +262,7 @@ static void job_next(struct rest_bulk *b)
         bulk_end(b); /* the server stops */
         return;
     }
-    if (b->at == b->n) {
+    if (b->at == b->list.n) {
         if (loop_work_start(b->rest->loop, &b->work, reports_run, reports_done) != DR_OK) {
             bulk_end(b);
         }

@@ -15,13 +15,10 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "rest/bulk_csv.h"
 
 struct rest;
 
-/** Octets of an uploaded file. */
-#define REST_BULK_FILE_MAX   (10UL * 1024 * 1024)
-/** Characters that are kept of an entry. */
-#define REST_BULK_ENTRY_MAX  128
 /** Jobs under way. */
 #define REST_BULKS_MAX       16
 /** Octets of one report. */
@@ -30,18 +27,11 @@ struct rest;
 /** One list; a heap block. */
 struct rest_bulk;
 
-/**
- * Read the file: the first line says nothing, the first column counts, entries may be quoted, lines
- * end in LF, CR or both, empty ones are skipped.
- * @param ret  owned by the caller until rest_bulk_start or rest_bulk_free
- * @retval DR_ERR_NOMEM
- */
+/** A job for the list in @p csv, owned by the caller until rest_bulk_start or rest_bulk_free.
+ * @retval DR_ERR_NOMEM */
 DR_CHECK dr_err_t rest_bulk_read(struct dr_bytes csv, struct rest_bulk **ret);
 struct rest_bulk *rest_bulk_free(struct rest_bulk *b);
 size_t rest_bulk_count(const struct rest_bulk *b);
-/** Entry @p i as it was given, cut at REST_BULK_ENTRY_MAX. */
-const char *rest_bulk_entry(const struct rest_bulk *b, size_t i);
-
 /** Work it off; its row is in the database. Takes @p b. */
 void rest_bulk_start(struct rest *rest, struct rest_bulk *b, int64_t account, int64_t id,
                      bool deletes);
