@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server, scripted devices, and updates for them."""
+import contextlib
 import json
 import os
 import subprocess
 
-from harness import BIN, Failed, wait_for
+from harness import BIN, Failed, Server, wait_for
 from lwm2m_device import Fleet
 
 
@@ -104,6 +105,19 @@ class Rig:
         """Update events of a device, oldest first: (code, description)."""
         page = self.rest.get(f"/v3/device-events?limit=1000&device_id__eq={device.device_id}")
         return [(e["event_type"], e["description"]) for e in page["data"] if e["event_type_category"] == "update"]
+
+
+@contextlib.contextmanager
+def running(folder):
+    """A rig in a folder, for tests that share it; registrations end without grace."""
+    server = Server(folder / "data", "--coap", "127.0.0.1:0", "--grace", 0)
+    server.start()
+    rig = Rig(server, folder)
+    try:
+        yield rig
+    finally:
+        rig.close()
+        server.kill()
 
 
 def random_image(size):

@@ -4,8 +4,8 @@ import hashlib
 import os
 
 import pytest
-from campaign_rig import Rig, random_image
-from harness import Server, wait_for
+from campaign_rig import random_image, running
+from harness import wait_for
 
 LONG = os.environ.get("DR_LONG") == "1"
 SUCCESS, FAILED = "deployed", "failed_connector_channel_update"
@@ -14,13 +14,8 @@ ONCE = {"x_retry": {"attempts": 0}}
 
 @pytest.fixture(name="rig", scope="module")
 def module_rig(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("campaigns")
-    server = Server(folder / "data", "--coap", "127.0.0.1:0", "--grace", 0)
-    server.start()
-    rig = Rig(server, folder)
-    yield rig
-    rig.close()
-    server.kill()
+    with running(tmp_path_factory.mktemp("campaigns")) as rig:
+        yield rig
 
 
 def codes(rig, device):

@@ -6,7 +6,7 @@ import pathlib
 import re
 
 import pytest
-from campaign_rig import Rig, random_image
+from campaign_rig import Rig, random_image, running
 from harness import ROOT, Failed, Server, wait_for
 
 LONG = os.environ.get("DR_LONG") == "1"
@@ -38,13 +38,8 @@ ROWS = {
 
 @pytest.fixture(name="rig", scope="module")
 def module_rig(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("failures")
-    server = Server(folder / "data", "--coap", "127.0.0.1:0", "--grace", 0)
-    server.start()
-    rig = Rig(server, folder)
-    yield rig
-    rig.close()
-    server.kill()
+    with running(tmp_path_factory.mktemp("failures")) as rig:
+        yield rig
 
 
 @pytest.fixture(name="own")

@@ -5,20 +5,15 @@ import json
 import os
 
 import pytest
-from campaign_rig import Rig
-from harness import Server
+from campaign_rig import running
 
 pytestmark = pytest.mark.sanitized
 
 
 @pytest.fixture(name="rig", scope="module")
 def module_rig(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cli")
-    server = Server(folder / "data", "--coap", "127.0.0.1:0").start()
-    rig = Rig(server, folder)
-    yield rig
-    rig.close()
-    server.kill()
+    with running(tmp_path_factory.mktemp("cli")) as rig:
+        yield rig
 
 
 def cli(rig, *args, code=0):
