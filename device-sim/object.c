@@ -230,7 +230,7 @@ void sim_value(const struct sim_values *v, const struct sim_name *name, const ui
             continue;
         }
         bool multiple = p[0] == 5 && p[2] == 8;
-        for (uint16_t k = 0; k < (multiple ? 2 : 1); k++) {
+        for (uint16_t k = 0, n = multiple ? 2 : 1; k < n; k++) {
             const uint16_t q[] = {p[0], p[1], p[2], k};
             nodes[count] = (struct lwm2m_node){.path = LWM2M_PATH(q[0], q[1], q[2], q[3]),
                                                .value = value_of(v, name, q, serial)};

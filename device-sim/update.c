@@ -420,7 +420,7 @@ static void send_block(struct sim_fleet *f, uint32_t i)
 
     m->code = CX_GET;
     m->block2 = (int32_t)cx_block_encode(&block);
-    if (is_pelion(f)) {
+    if (is_pelion(f) || u->own) {
         m->path = "fw";
         m->proxy_uri = u->firmware->uri;
     } else {
@@ -433,10 +433,11 @@ void update_act(struct sim_fleet *f, uint32_t i)
 {
     struct device *d = &f->devices[i];
 
-    while (d->up != NULL && !d->busy && d->up->tell != 0 && f->phase != PHASE_DRAIN) {
+    while (d->up != NULL && !d->busy && d->up->tell != 0 && f->phase != PHASE_DRAIN &&
+           d->state == DEVICE_REGISTERED) {
         send_shown(f, i, (d->up->tell & TELL_RESULT) != 0 ? TELL_RESULT : TELL_STATE);
-        if (d->up != NULL && d->up->tell == 0 && !d->busy) {
-            next(d->up);
+        if (d->up != NULL && d->up->tell == 0 && !d->busy && d->state == DEVICE_REGISTERED) {
+            next(d->up); /* nobody wants to know */
         }
     }
     if (d->up == NULL || d->busy || d->state != DEVICE_REGISTERED || f->phase == PHASE_DRAIN) {
