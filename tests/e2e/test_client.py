@@ -151,10 +151,11 @@ def test_survives_a_restart_of_the_server(make_server, make_client, tmp_path, ho
     again = server.start("--coaps", f"{host}:{port}")
     rest = again.rest()
     channel = Channel(again)
-    wait_for("registered and answering",
+    if how == "kill":
+        assert client.registered(times=2, timeout=150) == device
+    wait_for("registered",
              lambda: rest.get(f"/v3/devices/{device}")["state"] == "registered", 60)
-    async_id = device_request(rest, device, "GET", "/3/0/0")
-    assert channel.answer(async_id, timeout=150)["status"] == 200
+    assert ask(channel, rest, device, "GET", "/3/0/0")["status"] == 200
     channel.close()
 
 
