@@ -16,6 +16,7 @@
 #include "db/cert.h"
 #include "db/db.h"
 #include "db/device.h"
+#include "db/psk.h"
 #include "devices/core_priv.h"
 #include "devices/issue.h"
 
@@ -37,6 +38,9 @@ struct enroll {
     struct dev_route_to to;
     int64_t account;
     int64_t bound; /* device of the credential; 0 = any */
+    int64_t psk;   /* row of the key that the association stands on; 0 = a certificate */
+    uint32_t psk_version;
+    bool psk_held; /* it is still there */
     char endpoint[DEV_NAME_MAX + 1];
     char name[DEV_EST_NAME_MAX + 1];
     int64_t device; /* that of the row */
@@ -79,6 +83,29 @@ static dr_err_t row_seen(void *data, const struct db_device *row)
     return DR_OK;
 }
 
+static dr_err_t psk_seen(void *data, const struct db_psk *row)
+{
+    struct enroll *x = data;
+
+    x->psk_held = x->psk_held || (row->id == x->psk && row->version == (int64_t)x->psk_version);
+    return DR_OK;
+}
+
+/* The association may be older than the last change of keys. */
+static dr_err_t psk_check(struct db_reader *r, struct enroll *x)
+{
+    static const enum db_psk_use uses[] = {DB_PSK_OPERATOR, DB_PSK_BOOTSTRAPPED, DB_PSK_OFFERED};
+
+    x->psk_held = x->psk == 0;
+    for (size_t i = 0; i < DR_ARRAY_LEN(uses) && !x->psk_held; i++) {
+        dr_err_t err = db_psk_get(r, x->account, x->endpoint, uses[i], psk_seen, x);
+        if (err != DR_OK && err != DR_ERR_NOT_FOUND) {
+            return err;
+        }
+    }
+    return DR_OK;
+}
+
 /* What the request says of its sender must be true; saying nothing is no lie. */
 static bool names_fit(const struct enroll *x, const struct cert_csr *csr)
 {
@@ -97,7 +124,7 @@ static uint8_t sign(struct enroll *x)
         .account = x->account, .device = x->device, .endpoint = x->endpoint, .name = x->name};
     struct cert_csr csr;
 
-    if (x->blocked || (x->bound != 0 && x->bound != x->device)) {
+    if (x->blocked || !x->psk_held || (x->bound != 0 && x->bound != x->device)) {
         return CX_FORBIDDEN;
     }
     if (cert_csr_read(dr_bytes_of(x->csr, x->csr_len), &csr) != DR_OK || !names_fit(x, &csr)) {
@@ -115,6 +142,9 @@ static dr_err_t enroll_run(struct db_reader *r, struct db_read *read)
     if (err == DR_ERR_NOT_FOUND) {
         x->code = CX_FORBIDDEN; /* deleted, or it never was */
         return DR_OK;
+    }
+    if (err == DR_OK) {
+        err = psk_check(r, x);
     }
     if (err == DR_OK) { /* ids are in the order of time */
         err = db_device_cert_count(r, x->account, x->endpoint, (dr_wall_ms() - HOUR_MS) << 20,
@@ -207,6 +237,10 @@ static uint8_t request_take(struct enroll *x, const struct dev_route_req *req)
     x->to = req->to;
     x->account = req->account;
     x->bound = req->id.device;
+    if (req->id.kind == CX_ID_PSK) {
+        x->psk = req->id.credential;
+        x->psk_version = req->id.version;
+    }
     memcpy(x->endpoint, req->endpoint, len + 1);
     memcpy(x->csr, pdu->payload, pdu->payload_len);
     x->csr_len = pdu->payload_len;

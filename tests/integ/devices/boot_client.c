@@ -282,7 +282,13 @@ void boot_client_request(struct boot_client *c, uint8_t code, const char *path, 
     char *at, *part;
 
     c->answered = false;
-    c->opts[n++] = (struct cx_opt){CX_OPT_URI_PATH, (uint16_t)strlen(path), (const uint8_t *)path};
+    size_t first = strcspn(path, "/");
+    c->opts[n++] = (struct cx_opt){CX_OPT_URI_PATH, (uint16_t)first, (const uint8_t *)path};
+    if (path[first] == '/') {
+        path += first + 1;
+        c->opts[n++] =
+            (struct cx_opt){CX_OPT_URI_PATH, (uint16_t)strlen(path), (const uint8_t *)path};
+    }
     (void)snprintf(c->query, sizeof c->query, "%s", query == NULL ? "" : query);
     for (part = strtok_r(c->query, "&", &at); part != NULL && n < 15;
          part = strtok_r(NULL, "&", &at)) {
@@ -294,6 +300,8 @@ void boot_client_request(struct boot_client *c, uint8_t code, const char *path, 
     }
     c->call = (struct cx_call){
         .peer = c->peer, .code = code, .opts = c->opts, .n_opts = n, .cb = answered, .data = c};
+    c->call.payload = c->body.p;
+    c->call.payload_len = c->body.len;
     must("request", cx_call_start(c->engine, &c->call));
 }
 

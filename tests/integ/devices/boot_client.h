@@ -46,7 +46,8 @@ struct boot_client {
     enum cx_framing framing; /**< of a stream */
     cx_peer_t peer;
     struct cx_call call;
-    struct cx_opt opts[16];
+    struct cx_opt opts[17];
+    struct dr_bytes body; /**< of the next requests */
     char query[320];
     bool connected, answered, gone, closed;
     dr_err_t connect_err, err;
@@ -77,7 +78,7 @@ void boot_client_close(struct boot_client *c);
 /** @param host  last bytes of the loopback source address 127.x.y.z; 0 = any */
 void boot_client_connect(struct boot_client *c, const char *identity, const uint8_t *key,
                          size_t len, uint32_t host);
-/** @param query  parameters joined with '&'; NULL = none */
+/** @param path  one segment or two. @param query  parameters joined with '&'; NULL = none */
 void boot_client_request(struct boot_client *c, uint8_t code, const char *path, const char *query,
                          int32_t accept);
 /** Value that was written there, or NULL. */

@@ -11,6 +11,7 @@
 #include "base/sm.h"
 #include "db/bootstrap.h"
 #include "devices/boot_priv.h"
+#include "devices/est.h"
 #include "tests/integ/db/dbt.h"
 #include "tests/integ/devices/boot_client.h"
 
@@ -34,6 +35,7 @@ static struct {
     struct boot_client c;
     /* set before setup_with(), by tests that need them */
     struct dev_boot_config extra; /**< all but what server_open() sets */
+    struct dev_est *est;          /**< routed when it is not NULL */
     struct cx_security_config server_security;
     const char *cert_pem, *key_pem; /**< of the device; NULL: PSK */
     struct cx_anchor server_root;
@@ -106,6 +108,9 @@ static inline void server_open(uint32_t burst)
                                            .server_ca = rig.extra.server_ca,
                                            .server_cert = rig.extra.server_cert};
     ck_assert_int_eq(dev_boot_new(&config, &rig.boot), DR_OK);
+    if (rig.est != NULL) {
+        ck_assert_int_eq(dev_boot_route(rig.boot, "est", dev_est_request, rig.est), DR_OK);
+    }
     ck_assert_int_eq(cx_security_new(&rig.server_security, &rig.security, NULL), DR_OK);
     const struct cx_engine_config ec = {.loop = rig.loop,
                                         .shards = 1,
@@ -154,9 +159,8 @@ static inline void server_close(void)
     rig.security = cx_security_unref(rig.security);
 }
 
-static inline void setup_with(uint32_t burst)
+static inline void setup_on_db(uint32_t burst)
 {
-    dbt_setup();
     ck_assert_int_eq(dbt_write(put_key, NULL), DR_OK);
     ck_assert_int_eq(lwm2m_models_new(&rig.models), DR_OK);
     ck_assert_int_eq(loop_new("boot", &rig.loop), DR_OK);
@@ -169,6 +173,12 @@ static inline void setup_with(uint32_t burst)
     rig.c.framing = rig.framing;
     boot_client_connect(&rig.c, rig.cert_pem == NULL ? IDENTITY : NULL, key, sizeof key, 0);
     UNTIL(rig.c.connected);
+}
+
+static inline void setup_with(uint32_t burst)
+{
+    dbt_setup();
+    setup_on_db(burst);
 }
 
 static inline void setup(void)

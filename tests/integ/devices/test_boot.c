@@ -15,6 +15,8 @@
  *     strict order, abort on a new request, time limits:
  *                  a_session_may_end_anywhere, a_new_request_ends_the_old_session
  */
+#include "certs/authority.h"
+#include "devices/issue.h"
 #include "tests/integ/devices/boot_rig.h"
 
 /* ---- Request ---- */
@@ -598,6 +600,38 @@ static dr_err_t suspend(struct db_writer *w, void *ctx)
     return db_device_update(w, &row, DB_DEVICE_BIT(OPERATOR_SUSPENDED), NULL);
 }
 
+static uint8_t enroll(void)
+{
+    boot_client_request(&rig.c, CX_POST, "est/sen", NULL, -1);
+    UNTIL(rig.c.answered);
+    return rig.c.code;
+}
+
+/* An association that outlives its key gets no certificate, which would outlive both. */
+START_TEST(a_key_that_was_taken_back_enrolls_no_more)
+{
+    struct cert_authority *authority;
+    struct dev_issuer *issuer;
+
+    memset(&rig, 0, sizeof rig);
+    dbt_setup();
+    ck_assert_int_eq(cert_authority_create("devices", &authority), DR_OK);
+    ck_assert_int_eq(dev_issuer_new(authority, dbt_db, &issuer), DR_OK);
+    ck_assert_int_eq(dev_est_new(issuer, dbt_db, &rig.est), DR_OK);
+    setup_on_db(1000);
+    boot("");
+    rig.c.body = dr_bytes_str("no request");
+    ck_assert_uint_eq(enroll(), CX_BAD_REQUEST); /* it may: the request is looked at */
+    ck_assert_int_eq(dbt_write(_i == 0 ? drop_key : rekey, NULL), DR_OK);
+    ck_assert_uint_eq(enroll(), CX_FORBIDDEN);
+    rig.c.body = (struct dr_bytes){0};
+    teardown();
+    rig.est = dev_est_free(rig.est);
+    dev_issuer_free(issuer);
+    cert_authority_free(authority);
+}
+END_TEST
+
 START_TEST(credentials_that_were_taken_back)
 {
     int64_t id;
@@ -835,6 +869,7 @@ int main(void)
     add_loop(s, "no keys", no_keys_and_keys_that_cannot_be_made, 1);
     add_loop(s, "patterns", patterns, 1);
     add_loop(s, "taken back", credentials_that_were_taken_back, 3);
+    add_loop(s, "no enrolment", a_key_that_was_taken_back_enrolls_no_more, 2);
     add_loop(s, "delivered", a_delivered_key_is_no_key_here, 1);
     add_loop(s, "rate", one_device_may_not_ask_all_the_time, 1);
     add_loop(s, "refill", the_rate_recovers, 1);
