@@ -633,8 +633,9 @@ static void op_failed(struct move *m)
         op_clear(m); /* it does not tell: wait for what it says by itself */
         return;
     }
-    if (d->op == CAMP_OP_EXECUTE && d->attempt < m->p->retry_max) {
-        d->attempt++; /* perhaps it was told before a crash of ours and works already */
+    if (d->op == CAMP_OP_EXECUTE && d->fail == CAMP_FAIL_NONE && d->attempt < m->p->retry_max) {
+        d->fail =
+            CAMP_FAIL_TRANSIENT; /* perhaps it was told before a crash of ours and works: once */
         read_again(m);
         return;
     }
