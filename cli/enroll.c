@@ -103,8 +103,8 @@ static int enroll_import(struct cli *c, int argc, char **argv)
 }
 
 const struct cli_command cli_enroll_commands[] = {
-    {"enroll", "add", "IDENTITY", "claim a device: A- and the SHA-256 of its certificate",
-     enroll_add},
+    {"enroll", "add", "IDENTITY",
+     "claim a device: A- and the SHA-256 of its certificate, as AA:BB:…", enroll_add},
     {"enroll", "ls", "", "list claims, and which devices have come", enroll_ls},
     {"enroll", "rm", "ID", "give a claim up", enroll_rm},
     {"enroll", "import", "FILE.csv", "claim many: the first column, the first line is a title",

@@ -97,7 +97,8 @@ static void perform(struct cli *c, struct sink *sink, struct cli_answer *ret)
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, sink);
     CURLcode rc = curl_easy_perform(c->curl);
     if (rc != CURLE_OK) {
-        (void)snprintf(ret->error, sizeof ret->error, "%s", curl_easy_strerror(rc));
+        (void)snprintf(ret->error, sizeof ret->error, "no answer from the server: %s",
+                       curl_easy_strerror(rc));
         return;
     }
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &ret->status);
@@ -139,6 +140,13 @@ void cli_upload_form(struct cli *c, const char *path, const struct cli_part *par
     curl_mime *mime = NULL;
 
     *ret = (struct cli_answer){0};
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].file != NULL && access(parts[i].file, R_OK) != 0) {
+            (void)snprintf(ret->error, sizeof ret->error, "cannot read '%.150s': %s", parts[i].file,
+                           strerror(errno));
+            return;
+        }
+    }
     if (prepare_as(c, path, NULL, &headers, url, sizeof url)) {
         mime = curl_mime_init(c->curl);
     }
@@ -243,7 +251,7 @@ static int exit_of_status(long status)
 int cli_answer_check(const struct cli_answer *a)
 {
     if (a->status == 0) {
-        return cli_fail(CLI_FAILED, "no answer from the server: %s", a->error);
+        return cli_fail(CLI_FAILED, "%s", a->error);
     }
     if (a->status >= 200 && a->status < 300) {
         return CLI_OK;
@@ -252,8 +260,12 @@ int cli_answer_check(const struct cli_answer *a)
     if (message[0] == '\0' && a->json == NULL && a->text != NULL) {
         message = a->text; /* /v2 errors are bare text */
     }
-    return cli_fail(exit_of_status(a->status), "refused (%ld)%s%.200s", a->status,
-                    message[0] ? ": " : "", message);
+    /* of a body that is not valid, the first field says what is wrong with it */
+    const json_t *field = json_array_get(json_object_get(a->json, "fields"), 0);
+    const char *name = cli_text(field, "name"), *why = cli_text(field, "message");
+    return cli_fail(exit_of_status(a->status), "refused (%ld)%s%.200s%s%.100s%s%.200s", a->status,
+                    message[0] ? ": " : "", message, name[0] ? ": " : "", name, why[0] ? ": " : "",
+                    why);
 }
 
 int cli_delete(struct cli *c, const char *prefix, const char *id)

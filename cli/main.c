@@ -22,7 +22,7 @@ static void usage(FILE *out)
           out);
     for (size_t g = 0; g < DR_ARRAY_LEN(groups); g++) {
         for (const struct cli_command *cmd = groups[g]; cmd->group != NULL; cmd++) {
-            char words[160];
+            char words[320];
             (void)snprintf(words, sizeof words, "%s%s%s %s", cmd->group, cmd->name[0] ? " " : "",
                            cmd->name, cmd->usage);
             fprintf(out, "  %-52s %s\n", words, cmd->help);

@@ -35,7 +35,8 @@ static const struct key keys[] = {
     {"coaps", KIND_ADDR_OR_OFF, AT(coaps), "[::]:5684", 0, 0, "", false,
      "LwM2M over DTLS (UDP) and TLS (TCP)."},
     {"bootstrap", KIND_ADDR_OR_OFF, AT(bootstrap), "[::]:5784", 0, 0, "", false,
-     "Bootstrap server over DTLS (UDP). Devices get the address of `public-coaps` from it."},
+     "Bootstrap server over DTLS (UDP) and TLS (TCP). Devices get the address of `public-coaps` "
+     "from it."},
     {"public-coaps", KIND_TEXT, AT(public_coaps), "", 0, 0, "", false,
      "host:port under which devices reach `coaps`, as bootstrap tells them. Without it "
      "`device-host` "
@@ -51,7 +52,8 @@ static const struct key keys[] = {
     {"metrics", KIND_ADDR_OR_OFF, AT(metrics), "127.0.0.1:9464", 0, 0, "", false,
      "Prometheus metrics (`GET /metrics`), without a key: keep it on loopback."},
     {"coaps-cert", KIND_FILE, AT(coaps_cert), "", 0, 0, "", false,
-     "PEM chain of the LwM2M server (P-256), leaf first. Without it only PSK suites are offered."},
+     "PEM chain of the LwM2M server (P-256), leaf first. Without it the server shows its own "
+     "certificate."},
     {"coaps-key", KIND_FILE, AT(coaps_key), "", 0, 0, "", false,
      "PEM private key of `coaps-cert`."},
     {"coaps-ca", KIND_FILE, AT(coaps_ca), "", 0, 0, "", false,

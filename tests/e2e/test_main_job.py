@@ -77,6 +77,16 @@ def test_the_command_line_does_the_same(fleet):
     assert (code, "404" in err) == (3, True)
 
 
+def test_the_command_line_says_what_is_wrong(fleet, tmp_path):
+    server, _, _ = fleet
+    code, _, err = server.cli("enroll", "add", "A-00", check=False)
+    assert (code, "enrollment_identity: must be" in err) == (1, True), err
+    code, _, err = server.cli("enroll", "import", tmp_path / "none.csv", check=False)
+    assert (code, "none.csv': No such file" in err, "no answer" in err) == (1, True, False), err
+    code, out, _ = server.cli("--help")
+    assert code == 0 and all(line.count("[") == line.count("]") for line in out.splitlines()), out
+
+
 def test_a_deleted_device_is_gone(fleet):
     _, rest, devices = fleet
     rest("DELETE", f"/v3/devices/{devices['sim-4']}", expect=204)
