@@ -84,6 +84,10 @@ struct cx_conn {
 DR_CHECK dr_err_t cx_conns_init(struct cx_engine *e);
 /** After cx_conns_close; memory only. */
 void cx_conns_fini(struct cx_engine *e);
+/** Close accepted connections that are no peers yet, if @p match says so of whom the owner has let
+ * in; as cx_engine_close_some. */
+void cx_conns_close_young(struct cx_engine *e,
+                          bool (*match)(void *data, const struct cx_identity *id), void *data);
 /** Stop listening and whatever is not up; connections that are stay until cx_conns_close. */
 void cx_conns_cancel(struct cx_engine *e);
 /** Close all descriptors. */

@@ -292,6 +292,7 @@ void cx_peer_abandon(struct cx_engine *e, cx_peer_t peer);
 /**
  * cx_peer_close for every peer with an identity that @p match says true of (a credential was
  * revoked). Looks at at most @p max peers: a shard must not stand still for a million.
+ * With @p from 0 also for accepted connections that have not said anything yet.
  * @param from  0 at first, then what the call before gave back
  * @return where to go on; 0 = all were looked at
  */

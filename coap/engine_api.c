@@ -162,6 +162,9 @@ uint32_t cx_engine_close_some(struct cx_engine *e, uint32_t from, uint32_t max,
     struct cx_identity id;
     uint32_t i = from;
 
+    if (from == 0) {
+        cx_conns_close_young(e, match, data);
+    }
     for (uint32_t n = 0; n < max; n++) {
         i = dr_slab_next(&e->peers.slab, i);
         if (i == 0) {

@@ -474,6 +474,22 @@ void cx_conns_sweep(struct cx_engine *e)
     }
 }
 
+void cx_conns_close_young(struct cx_engine *e,
+                          bool (*match)(void *data, const struct cx_identity *id), void *data)
+{
+    dr_assert(e != NULL && match != NULL);
+    DR_LIST_EACH_SAFE(it, &e->conns_young)
+    {
+        struct cx_conn *c = DR_CONTAINER_OF(it, struct cx_conn, young);
+        const struct cx_identity *id =
+            c->tls != NULL && c->job == NULL ? tls_conn_let_in(c->tls) : NULL;
+
+        if (id != NULL && id->kind != CX_ID_NONE && match(data, id)) {
+            cx_conn_lose(c, CX_GONE_CLOSED, DR_ERR_DENIED);
+        }
+    }
+}
+
 void cx_conns_cancel(struct cx_engine *e)
 {
     dr_assert(e != NULL);

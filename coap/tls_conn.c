@@ -555,6 +555,12 @@ const struct cx_identity *tls_conn_who(const struct tls_conn *c)
     return &c->shake->claim.id;
 }
 
+const struct cx_identity *tls_conn_let_in(const struct tls_conn *c)
+{
+    dr_assert(c != NULL);
+    return c->shake != NULL && c->shake->claim.asked == DTLS_ASKED_YES ? &c->shake->claim.id : NULL;
+}
+
 void tls_conn_settle(struct tls_conn *c)
 {
     dr_assert(c != NULL && c->state == TLS_UP && c->shake != NULL);

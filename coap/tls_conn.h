@@ -112,6 +112,10 @@ void tls_conn_answer_cert(struct tls_conn *c, dr_err_t err, const struct cx_iden
 /** UP, before tls_conn_settle: who the peer is; borrowed until then. Client role with PSK: kind
  * CX_ID_NONE, since the server proved nothing but the key. */
 const struct cx_identity *tls_conn_who(const struct tls_conn *c);
+
+/** Server role, until tls_conn_settle: whom the owner has let in, though the handshake may still be
+ * under way. NULL: nobody (yet). Borrowed. */
+const struct cx_identity *tls_conn_let_in(const struct tls_conn *c);
 /** Once, when UP: what only the handshake needed is freed. */
 void tls_conn_settle(struct tls_conn *c);
 

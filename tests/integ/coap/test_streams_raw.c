@@ -404,6 +404,25 @@ START_TEST(no_certificate_no_entry)
 }
 END_TEST
 
+static bool is_certificate(void *data, const struct cx_identity *id)
+{
+    (void)data;
+    return id->kind == CX_ID_CERT && strcmp(id->name, "device-7") == 0;
+}
+
+/* Revoked between the handshake and the first message, which may take its time. */
+START_TEST(who_has_said_nothing_yet_is_closed_too)
+{
+    struct raw *gone = tls_open(0, device), *stays = tls_open(1, other);
+
+    RIG_UNTIL(&r, rig_stats(r.server.engine).handshakes_done == 2);
+    ck_assert_uint_eq(cx_engine_close_some(r.server.engine, 0, 1000, is_certificate, NULL), 0);
+    expect_end(gone);
+    put_hex(stays, ECHO);
+    expect_hex(stays, ECHOED);
+}
+END_TEST
+
 /* Pelion clients set their clock by it */
 START_TEST(server_hello_tells_the_time)
 {
@@ -1048,6 +1067,7 @@ int main(void)
     tcase_add_test(tls, a_wrong_key_and_a_wrong_name_look_alike);
     tcase_add_test(tls, a_key_may_take_its_time);
     tcase_add_test(tls, no_certificate_no_entry);
+    tcase_add_test(tls, who_has_said_nothing_yet_is_closed_too);
     tcase_add_test(tls, server_hello_tells_the_time);
     tcase_add_test(tls, a_session_is_resumed_by_its_id);
     tcase_add_test(tls, a_resumed_session_is_asked_about_again);
