@@ -165,21 +165,22 @@ dr_err_t lwm2m_senml_names_choose(const struct lwm2m_path *base, const struct lw
     return DR_OK;
 }
 
-size_t lwm2m_senml_name(const struct lwm2m_senml_names *names, const struct lwm2m_path *path,
-                        char out[LWM2M_PATH_STR_MAX])
+bool lwm2m_senml_name(const struct lwm2m_senml_names *names, const struct lwm2m_node *node,
+                      bool has_bn, char out[LWM2M_PATH_STR_MAX], size_t *ret_len)
 {
     struct lwm2m_path rest = {.depth = 0};
 
-    for (unsigned level = names->depth; level < path->depth; level++) {
-        rest.id[rest.depth++] = path->id[level];
+    for (unsigned level = names->depth; level < node->path.depth; level++) {
+        rest.id[rest.depth++] = node->path.id[level];
     }
     if (rest.depth == 0 && names->depth > 0) {
-        return 0;
+        *ret_len = 0;
+        return !has_bn && node->value.type == LWM2M_TYPE_NONE;
     }
-    size_t len = lwm2m_path_format(&rest, out);
+    *ret_len = lwm2m_path_format(&rest, out);
     if (names->slash) {
-        memmove(out, out + 1, len);
-        len--;
+        memmove(out, out + 1, *ret_len);
+        (*ret_len)--;
     }
-    return len;
+    return true;
 }

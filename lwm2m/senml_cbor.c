@@ -270,16 +270,17 @@ static dr_err_t record_put(struct dr_wr *wr, const struct lwm2m_senml_names *nam
                            const struct lwm2m_node *node)
 {
     char n[LWM2M_PATH_STR_MAX];
-    size_t n_len = lwm2m_senml_name(names, &node->path, n);
+    size_t n_len = 0;
     bool has_bn = first && names->bn_len > 0, has_value = node->value.type != LWM2M_TYPE_NONE;
+    bool has_n = lwm2m_senml_name(names, node, has_bn, n, &n_len);
 
-    dr_cbor_put_map(wr, (has_bn ? 1U : 0U) + (n_len > 0 ? 1U : 0U) + (node->timed ? 1U : 0U) +
+    dr_cbor_put_map(wr, (has_bn ? 1U : 0U) + (has_n ? 1U : 0U) + (node->timed ? 1U : 0U) +
                             (has_value ? 1U : 0U));
     if (has_bn) {
         put_label(wr, L_BN);
         dr_cbor_put_text(wr, names->bn, names->bn_len);
     }
-    if (n_len > 0) {
+    if (has_n) {
         put_label(wr, L_N);
         dr_cbor_put_text(wr, n, n_len);
     }

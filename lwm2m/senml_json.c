@@ -209,16 +209,18 @@ static dr_err_t put_record(struct dr_wr *wr, const struct lwm2m_senml_names *nam
                            const struct lwm2m_node *node)
 {
     char n[LWM2M_PATH_STR_MAX];
-    size_t n_len = lwm2m_senml_name(names, &node->path, n);
+    size_t n_len = 0;
+    bool has_bn = first && names->bn_len > 0;
+    bool has_n = lwm2m_senml_name(names, node, has_bn, n, &n_len);
     const char *comma = "";
 
     dr_wr_put_str(wr, first ? "{" : ",{");
-    if (first && names->bn_len > 0) {
+    if (has_bn) {
         dr_wr_put_str(wr, "\"bn\":");
         put_string(wr, names->bn, names->bn_len);
         comma = ",";
     }
-    if (n_len > 0) {
+    if (has_n) {
         dr_wr_put_str(wr, comma);
         dr_wr_put_str(wr, "\"n\":");
         put_string(wr, n, n_len);

@@ -57,6 +57,10 @@ DR_CHECK dr_err_t lwm2m_senml_names_choose(const struct lwm2m_path *base,
                                            const struct lwm2m_node *nodes, size_t count,
                                            struct lwm2m_senml_names *ret);
 
-/** n of one path; empty when bn says all. Returns the length. */
-size_t lwm2m_senml_name(const struct lwm2m_senml_names *names, const struct lwm2m_path *path,
-                        char out[LWM2M_PATH_STR_MAX]);
+/**
+ * n of a record; empty when bn says all.
+ * @param has_bn  the record itself has bn
+ * @return n has to be written: also an empty one, where the record would say nothing without it
+ */
+bool lwm2m_senml_name(const struct lwm2m_senml_names *names, const struct lwm2m_node *node,
+                      bool has_bn, char out[LWM2M_PATH_STR_MAX], size_t *ret_len);

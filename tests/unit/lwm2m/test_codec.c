@@ -727,6 +727,24 @@ START_TEST(path_lists_are_encoded)
 }
 END_TEST
 
+START_TEST(a_record_without_a_value_names_itself)
+{
+    static const uint16_t cts[] = {110, 112};
+    const struct lwm2m_path base = LWM2M_PATH(3, 0);
+    const struct lwm2m_node nodes[] = {
+        {.path = LWM2M_PATH(3, 0)}, {.path = LWM2M_PATH(3, 0)}, {.path = LWM2M_PATH(3, 0, 1)}};
+    struct lwm2m_decode_opts opts = opts_of("/3/0", true);
+
+    for (size_t i = 0; i < DR_ARRAY_LEN(cts); i++) {
+        uint8_t *out = NULL;
+        size_t len = 0;
+        ck_assert_int_eq(lwm2m_encode_alloc(cts[i], &base, nodes, 3, &out, &len), DR_OK);
+        expect_decode("back", cts[i], &opts, out, len, DR_OK, "/3/0 none; /3/0 none; /3/0/1 none");
+        free(out);
+    }
+}
+END_TEST
+
 START_TEST(what_cannot_be_shown_is_refused)
 {
     uint8_t buf[256];
@@ -804,6 +822,7 @@ int main(void)
     tcase_add_test(t, times_are_encoded);
     tcase_add_test(t, every_format_comes_back);
     tcase_add_test(t, path_lists_are_encoded);
+    tcase_add_test(t, a_record_without_a_value_names_itself);
     tcase_add_test(t, what_cannot_be_shown_is_refused);
     tcase_add_test(t, strings_of_json_are_escaped);
     suite_add_tcase(s, t);
