@@ -140,3 +140,13 @@ enum rest_range rest_range_parse(const char *range, uint64_t size, uint64_t *ret
     *ret_len = last - first + 1;
     return REST_RANGE_PART;
 }
+
+void rest_answer_needed(struct rest_one *one, const char *noun, int64_t campaign)
+{
+    char text[128], id[DR_ID_LEN + 1];
+
+    dr_id_format(campaign, id);
+    (void)snprintf(text, sizeof text, "the %s is needed by campaign %s", noun, id);
+    rest_one_drop(one);
+    rest_answer_error(one->req, 409, "in_use", text);
+}

@@ -14,6 +14,7 @@
 
 #include "db/firmware.h"
 #include "rest/filter.h"
+#include "rest/one.h"
 #include "rest/req.h"
 
 /** Octets of the parts `name` and `description`. */
@@ -36,6 +37,9 @@ const char *rest_base_url(struct rest_req *req);
 
 /** Conditions on `datafile` become conditions on the id that stands in the address. */
 bool rest_datafile_conditions(struct rest_req *req, struct rest_filter *filter);
+
+/** 409: the @p noun cannot go, campaign @p campaign needs it. */
+void rest_answer_needed(struct rest_one *one, const char *noun, int64_t campaign);
 
 /** A part of a body of @p size bytes, as `Range` and `If-Range` ask for. */
 enum rest_range { REST_RANGE_ALL, REST_RANGE_PART, REST_RANGE_NONE };

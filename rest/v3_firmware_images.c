@@ -17,6 +17,7 @@
 #include "rest/firmware.h"
 #include "rest/list.h"
 #include "rest/multipart.h"
+#include "rest/one.h"
 #include "rest/rest_priv.h"
 
 /* Room that a buffer keeps for the next piece. */
@@ -92,12 +93,9 @@ static void images_get(struct rest_req *req)
 /* ---- one ---- */
 
 struct op {
-    struct db_read read;
-    struct db_job job;
-    struct rest_req *req;
-    int64_t account, id, now_ms, campaign;
+    struct rest_one one;
+    int64_t campaign; /* that needs it */
     const char *base;
-    struct dr_dynbuf out;
     /* upload */
     struct camp_upload up;
     struct rest_multipart form;
@@ -108,109 +106,82 @@ struct op {
     char token[DB_TOKEN_LEN + 1];
 };
 
-static struct op *op_new(struct rest_req *req, int64_t id)
+static struct op *op_of(struct rest_one *one)
 {
-    struct op *op = rest_arena_alloc(&req->arena, sizeof *op);
+    return DR_CONTAINER_OF(one, struct op, one);
+}
+
+static struct op *op_new(struct rest_req *req, bool with_id)
+{
     const char *base = rest_base_url(req);
 
-    if (op == NULL || base == NULL) {
+    if (base == NULL) {
         rest_answer_err(req, DR_ERR_NOMEM);
         return NULL;
     }
-    op->req = req;
-    op->base = base;
-    op->account = req->who.account;
-    op->id = id;
-    op->now_ms = dr_wall_ms();
-    dr_dynbuf_init(&op->out, REST_ANSWER_MAX);
-    return op;
-}
-
-static void op_end(struct op *op, dr_err_t err, int status)
-{
-    if (err == DR_OK && status == 204) {
-        rest_answer_empty(op->req, 204);
-    } else if (err == DR_OK) {
-        rest_answer_json(op->req, status, &op->out);
-    } else {
-        dr_dynbuf_fini(&op->out);
-        if (err == DR_ERR_NOT_FOUND) {
-            rest_answer_error(op->req, 404, NULL, "no such firmware image");
-        } else {
-            rest_answer_err(op->req, err);
-        }
+    struct op *op = with_id ? rest_one_of_path(req, sizeof *op, "firmware image")
+                            : rest_one_new(req, sizeof *op, 0, "firmware image");
+    if (op != NULL) {
+        op->base = base;
     }
+    return op;
 }
 
 static dr_err_t row_write(void *data, const struct db_image *row)
 {
     struct op *op = data;
-    struct rest_json j = rest_json_of(&op->out);
+    struct rest_json j = rest_json_of(&op->one.out);
 
     image_write(&j, row, op->base);
     return DR_OK;
 }
 
-static dr_err_t get_read(struct db_reader *r, struct db_read *read)
+static dr_err_t image_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-
-    return db_image_get(r, op->account, op->id, row_write, op);
-}
-
-static void get_done(struct db_read *read, dr_err_t err)
-{
-    op_end(DR_CONTAINER_OF(read, struct op, read), err, 200);
+    return db_image_get(r, one->account, one->id, row_write, op_of(one));
 }
 
 static void image_get(struct rest_req *req)
 {
-    int64_t id = rest_path_id(req, 0);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_new(req, true);
 
     if (op != NULL) {
-        rest_read_start(req, &op->read, get_read, get_done);
+        rest_one_read(&op->one, image_read);
     }
 }
 
-static dr_err_t delete_run(struct db_writer *w, struct db_job *job)
+static dr_err_t delete_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    dr_err_t err = db_image_campaign(db_writer_reader(w), op->account, op->id, CAMP_NEEDS_FIRST,
+    struct op *op = op_of(one);
+    dr_err_t err = db_image_campaign(db_writer_reader(w), one->account, one->id, CAMP_NEEDS_FIRST,
                                      CAMP_NEEDS_LAST, &op->campaign);
 
     if (err == DR_OK && op->campaign != 0) {
         return DR_ERR_IN_USE;
     }
-    return err == DR_OK ? db_image_delete(w, op->account, op->id) : err;
+    return err == DR_OK ? db_image_delete(w, one->account, one->id) : err;
 }
 
-static void delete_done(struct db_job *job, dr_err_t err)
+static void delete_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    struct rest *rest = rest_of(op->req);
+    struct rest *rest = rest_of(one->req);
 
     if (err == DR_ERR_IN_USE) {
-        char text[128], id[DR_ID_LEN + 1];
-        dr_id_format(op->campaign, id);
-        (void)snprintf(text, sizeof text, "the image is needed by campaign %s", id);
-        dr_dynbuf_fini(&op->out);
-        rest_answer_error(op->req, 409, "in_use", text);
+        rest_answer_needed(one, "image", op_of(one)->campaign);
         return;
     }
     if (err == DR_OK && rest->config.images != NULL) {
-        camp_image_forget(rest->config.images, op->id);
+        camp_image_forget(rest->config.images, one->id);
     }
-    op_end(op, err, 204);
+    rest_one_end(one, err);
 }
 
 static void image_delete(struct rest_req *req)
 {
-    int64_t id = rest_path_id(req, 0);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_new(req, true);
 
     if (op != NULL) {
-        rest_job_start(req, &op->job, delete_run, delete_done);
+        rest_one_write(&op->one, 204, delete_run, delete_done);
     }
 }
 
@@ -282,40 +253,39 @@ static void form_refuse(struct op *op, dr_err_t err)
                        : err == DR_ERR_TOO_LARGE   ? "the image is too large: use an upload job"
                                                    : NULL;
     if (text != NULL) {
-        rest_answer_error(op->req, err == DR_ERR_TOO_LARGE ? 413 : 400, NULL, text);
+        rest_answer_error(op->one.req, err == DR_ERR_TOO_LARGE ? 413 : 400, NULL, text);
     } else {
-        rest_answer_err(op->req, err);
+        rest_answer_err(op->one.req, err);
     }
 }
 
-static dr_err_t insert_run(struct db_writer *w, struct db_job *job)
+static dr_err_t insert_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
     const struct db_image row = {
         .id = op->up.id,
-        .account = op->account,
+        .account = op->one.account,
         .name = op->name.text,
         .description = op->description.text,
         .filename = op->filename,
         .sha256 = op->up.sha256,
         .token = op->token,
         .size = (int64_t)op->up.size,
-        .updated_at = op->now_ms,
+        .updated_at = op->one.now_ms,
     };
     dr_err_t err = db_image_insert(w, &row);
 
-    dr_dynbuf_reset(&op->out);
     return err == DR_OK ? row_write(op, &row) : err;
 }
 
-static void insert_done(struct db_job *job, dr_err_t err)
+static void insert_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
 
     if (err != DR_OK) {
-        camp_image_forget(rest_of(op->req)->config.images, op->up.id);
+        camp_image_forget(rest_of(op->one.req)->config.images, op->up.id);
     }
-    op_end(op, err, 201);
+    rest_one_end(one, err);
 }
 
 static void upload_finished(struct camp_upload *u, dr_err_t err)
@@ -323,16 +293,16 @@ static void upload_finished(struct camp_upload *u, dr_err_t err)
     struct op *op = u->data;
 
     if (err != DR_OK) {
-        op_end(op, err, 0);
+        rest_one_end(&op->one, err);
         return;
     }
     uint8_t raw[DB_TOKEN_LEN / 2];
     dr_rand_bytes(raw, sizeof raw);
     dr_hex_encode(raw, sizeof raw, op->token);
-    op->now_ms = dr_wall_ms();
-    rest_job_start(op->req, &op->job, insert_run, insert_done);
-    if (rest_req_answered(op->req)) {
-        camp_image_forget(rest_of(op->req)->config.images, op->up.id);
+    op->one.now_ms = dr_wall_ms();
+    rest_one_write(&op->one, 201, insert_run, insert_done);
+    if (rest_req_answered(op->one.req)) {
+        camp_image_forget(rest_of(op->one.req)->config.images, op->up.id);
     }
 }
 
@@ -341,9 +311,9 @@ static void upload_flushed(struct camp_upload *u, dr_err_t err)
     struct op *op = u->data;
 
     if (err != DR_OK) {
-        op_end(op, err, 0);
+        rest_one_end(&op->one, err);
     } else {
-        rest_req_more(op->req);
+        rest_req_more(op->one.req);
     }
 }
 
@@ -354,12 +324,12 @@ static void upload_last(struct op *op)
     if (err != DR_OK) {
         form_refuse(op, err);
     } else if (!op->has_file) {
-        rest_answer_error(op->req, 400, NULL, "the form has no part 'datafile'");
-    } else if (rest_form_check(op->req, &op->name, &op->description)) {
+        rest_answer_error(op->one.req, 400, NULL, "the form has no part 'datafile'");
+    } else if (rest_form_check(op->one.req, &op->name, &op->description)) {
         op->up.cb = upload_finished;
         err = camp_upload_finish(&op->up);
         if (err != DR_OK) {
-            rest_answer_err(op->req, err);
+            rest_answer_err(op->one.req, err);
         }
     }
 }
@@ -391,7 +361,7 @@ static void upload_piece(struct rest_req *req, struct dr_bytes data)
 static void image_post(struct rest_req *req)
 {
     struct camp_images *images = rest_of(req)->config.images;
-    struct op *op = images == NULL ? NULL : op_new(req, 0);
+    struct op *op = images == NULL ? NULL : op_new(req, false);
 
     if (op == NULL) {
         if (!rest_req_answered(req)) {

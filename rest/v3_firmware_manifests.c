@@ -18,6 +18,7 @@
 #include "rest/firmware.h"
 #include "rest/list.h"
 #include "rest/multipart.h"
+#include "rest/one.h"
 #include "rest/rest_priv.h"
 
 /** Octets of a manifest and of a key table. */
@@ -122,12 +123,9 @@ struct texts {
 };
 
 struct op {
-    struct db_read read;
-    struct db_job job;
-    struct rest_req *req;
-    int64_t account, id, now_ms, campaign;
+    struct rest_one one;
+    int64_t campaign; /* that needs it */
     const char *base;
-    struct dr_dynbuf out;
     bool key_table; /* a download of that */
     /* upload */
     struct rest_form_text name, description, *text;
@@ -137,109 +135,91 @@ struct op {
     struct db_manifest row;
 };
 
+static struct op *op_of(struct rest_one *one)
+{
+    return DR_CONTAINER_OF(one, struct op, one);
+}
+
 static struct op *op_new(struct rest_req *req, int64_t id)
 {
-    struct op *op = rest_arena_alloc(&req->arena, sizeof *op);
     const char *base = rest_base_url(req);
 
-    if (op == NULL || base == NULL) {
+    if (base == NULL) {
         rest_answer_err(req, DR_ERR_NOMEM);
         return NULL;
     }
-    op->req = req;
-    op->base = base;
-    op->account = req->who.account;
-    op->id = id;
-    op->now_ms = dr_wall_ms();
-    dr_dynbuf_init(&op->out, REST_ANSWER_MAX);
-    dr_dynbuf_init(&op->file, FORM_FILE_MAX);
-    dr_dynbuf_init(&op->table, FORM_FILE_MAX);
+    struct op *op = rest_one_new(req, sizeof *op, id, "firmware manifest");
+    if (op != NULL) {
+        op->base = base;
+        dr_dynbuf_init(&op->file, FORM_FILE_MAX);
+        dr_dynbuf_init(&op->table, FORM_FILE_MAX);
+    }
     return op;
 }
 
-static void op_end(struct op *op, dr_err_t err, int status)
+static struct op *op_of_path(struct rest_req *req)
+{
+    int64_t id = rest_path_id(req, 0);
+
+    return id == 0 ? NULL : op_new(req, id);
+}
+
+static void form_drop(struct op *op)
 {
     dr_dynbuf_fini(&op->file);
     dr_dynbuf_fini(&op->table);
-    if (err == DR_OK && status == 204) {
-        rest_answer_empty(op->req, 204);
-    } else if (err == DR_OK) {
-        rest_answer_json(op->req, status, &op->out);
-    } else {
-        dr_dynbuf_fini(&op->out);
-        if (err == DR_ERR_NOT_FOUND) {
-            rest_answer_error(op->req, 404, NULL, "no such firmware manifest");
-        } else {
-            rest_answer_err(op->req, err);
-        }
-    }
 }
 
 static dr_err_t row_write(void *data, const struct db_manifest *row)
 {
     struct op *op = data;
-    struct rest_json j = rest_json_of(&op->out);
+    struct rest_json j = rest_json_of(&op->one.out);
 
     manifest_write(&j, row, op->base);
     return DR_OK;
 }
 
-static dr_err_t get_read(struct db_reader *r, struct db_read *read)
+static dr_err_t manifest_row_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-
-    return db_manifest_get(r, op->account, op->id, row_write, op);
-}
-
-static void get_done(struct db_read *read, dr_err_t err)
-{
-    op_end(DR_CONTAINER_OF(read, struct op, read), err, 200);
+    return db_manifest_get(r, one->account, one->id, row_write, op_of(one));
 }
 
 static void manifest_get(struct rest_req *req)
 {
-    int64_t id = rest_path_id(req, 0);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
     if (op != NULL) {
-        rest_read_start(req, &op->read, get_read, get_done);
+        rest_one_read(&op->one, manifest_row_read);
     }
 }
 
-static dr_err_t delete_run(struct db_writer *w, struct db_job *job)
+static dr_err_t delete_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    dr_err_t err = db_campaign_of_manifest(db_writer_reader(w), op->account, op->id,
+    struct op *op = op_of(one);
+    dr_err_t err = db_campaign_of_manifest(db_writer_reader(w), one->account, one->id,
                                            CAMP_NEEDS_FIRST, CAMP_NEEDS_LAST, &op->campaign);
 
     if (err == DR_OK && op->campaign != 0) {
         return DR_ERR_IN_USE;
     }
-    return err == DR_OK ? db_manifest_delete(w, op->account, op->id) : err;
+    return err == DR_OK ? db_manifest_delete(w, one->account, one->id) : err;
 }
 
-static void delete_done(struct db_job *job, dr_err_t err)
+static void delete_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-
     if (err == DR_ERR_IN_USE) {
-        char text[128], id[DR_ID_LEN + 1];
-        dr_id_format(op->campaign, id);
-        (void)snprintf(text, sizeof text, "the manifest is needed by campaign %s", id);
-        dr_dynbuf_fini(&op->out);
-        rest_answer_error(op->req, 409, "in_use", text);
-        return;
+        rest_answer_needed(one, "manifest", op_of(one)->campaign);
+    } else {
+        rest_one_end(one, err);
     }
-    op_end(op, err, 204);
 }
 
 static void manifest_delete(struct rest_req *req)
 {
-    int64_t id = rest_path_id(req, 0);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
     if (op != NULL) {
-        rest_job_start(req, &op->job, delete_run, delete_done);
+        rest_one_write(&op->one, 204, delete_run, delete_done);
     }
 }
 
@@ -332,8 +312,8 @@ static void row_fill(struct op *op, const struct manifest *m)
     bool delta = image != NULL && image->precursor.len != 0;
     bool timed = m->format == MANIFEST_V1 && m->version <= (uint64_t)INT64_MAX / 1000;
     op->row = (struct db_manifest){
-        .id = op->id,
-        .account = op->account,
+        .id = op->one.id,
+        .account = op->one.account,
         .name = op->name.text,
         .description = op->description.text,
         .filename = op->filename,
@@ -341,7 +321,7 @@ static void row_fill(struct op *op, const struct manifest *m)
         .raw = dr_dynbuf_bytes(&op->file),
         .key_table = dr_dynbuf_bytes(&op->table),
         .schema = m->format,
-        .timestamp_ms = timed ? (int64_t)m->version * 1000 : DR_ID_MS(op->id),
+        .timestamp_ms = timed ? (int64_t)m->version * 1000 : DR_ID_MS(op->one.id),
         .priority = m->has_priority && m->priority <= INT64_MAX ? (int64_t)m->priority : -1,
         .version = t->version,
         .vendor = t->vendor,
@@ -356,7 +336,7 @@ static void row_fill(struct op *op, const struct manifest *m)
         .precursor_digest = t->precursor,
         .payload_size =
             image != NULL && image->has_size && image->size <= INT64_MAX ? (int64_t)image->size : 0,
-        .updated_at = op->now_ms,
+        .updated_at = op->one.now_ms,
     };
 }
 
@@ -376,29 +356,28 @@ static bool manifest_read(struct op *op)
     char text[256];
     (void)snprintf(text, sizeof text, "no device can accept this manifest: %s: %s",
                    manifest_check_name(verdict.fault.check), verdict.fault.why);
-    dr_dynbuf_fini(&op->file);
-    dr_dynbuf_fini(&op->table);
-    rest_answer_error(op->req, 400, "validation_error", text);
+    form_drop(op);
+    rest_answer_error(op->one.req, 400, "validation_error", text);
     return false;
 }
 
-static dr_err_t insert_run(struct db_writer *w, struct db_job *job)
+static dr_err_t insert_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
     dr_err_t err = db_manifest_insert(w, &op->row);
 
-    dr_dynbuf_reset(&op->out);
     return err == DR_OK ? row_write(op, &op->row) : err;
 }
 
-static void insert_done(struct db_job *job, dr_err_t err)
+static void insert_done(struct rest_one *one, dr_err_t err)
 {
-    op_end(DR_CONTAINER_OF(job, struct op, job), err, 201);
+    form_drop(op_of(one));
+    rest_one_end(one, err);
 }
 
 static bool form_read(struct op *op)
 {
-    struct rest_req *req = op->req;
+    struct rest_req *req = op->one.req;
     struct rest_multipart *form = rest_arena_alloc(&req->arena, sizeof *form);
     dr_err_t err = form == NULL ? DR_ERR_NOMEM
                                 : rest_multipart_init(form, rest_req_header(req, "Content-Type"),
@@ -434,15 +413,13 @@ static void manifest_post(struct rest_req *req)
     op->name.max = REST_FORM_NAME_MAX;
     op->description.max = REST_FORM_DESCRIPTION_MAX;
     if (!form_read(op)) {
-        dr_dynbuf_fini(&op->file);
-        dr_dynbuf_fini(&op->table);
+        form_drop(op);
         return;
     }
     if (manifest_read(op)) {
-        rest_job_start(req, &op->job, insert_run, insert_done);
+        rest_one_write(&op->one, 201, insert_run, insert_done);
         if (rest_req_answered(req)) {
-            dr_dynbuf_fini(&op->file);
-            dr_dynbuf_fini(&op->table);
+            form_drop(op);
         }
     }
 }
@@ -452,43 +429,38 @@ static void manifest_post(struct rest_req *req)
 static dr_err_t bytes_take(void *data, const struct db_manifest *row)
 {
     struct op *op = data;
-    const char *token = rest_req_capture(op->req, 1);
+    const char *token = rest_req_capture(op->one.req, 1);
 
     if (strlen(token) != DB_TOKEN_LEN || strlen(row->token) != DB_TOKEN_LEN ||
         !dr_ct_equal(token, row->token, DB_TOKEN_LEN)) {
         return DR_ERR_NOT_FOUND;
     }
     struct dr_bytes bytes = op->key_table ? row->key_table : row->raw;
-    dr_dynbuf_append_bytes(&op->out, bytes);
-    return bytes.len == 0 ? DR_ERR_NOT_FOUND : dr_dynbuf_err(&op->out);
+    dr_dynbuf_append_bytes(&op->one.out, bytes);
+    return bytes.len == 0 ? DR_ERR_NOT_FOUND : dr_dynbuf_err(&op->one.out);
 }
 
-static dr_err_t bytes_read(struct db_reader *r, struct db_read *read)
+static dr_err_t bytes_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-
-    return db_manifest_get(r, 0, op->id, bytes_take, op);
+    return db_manifest_get(r, 0, one->id, bytes_take, op_of(one));
 }
 
-static void bytes_done(struct db_read *read, dr_err_t err)
+static void bytes_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-
     if (err != DR_OK) {
-        op_end(op, err, 0);
+        rest_one_end(one, err);
     } else {
-        rest_answer(op->req, 200, "application/octet-stream", &op->out);
+        rest_answer(one->req, 200, "application/octet-stream", &one->out);
     }
 }
 
 static void download(struct rest_req *req, bool key_table)
 {
-    int64_t id = rest_path_id(req, 0);
-    struct op *op = id == 0 ? NULL : op_new(req, id);
+    struct op *op = op_of_path(req);
 
     if (op != NULL) {
         op->key_table = key_table;
-        rest_read_start(req, &op->read, bytes_read, bytes_done);
+        rest_one_read_then(&op->one, bytes_read, bytes_done);
     }
 }
 

@@ -17,6 +17,7 @@
 #include "campaigns/upload.h"
 #include "rest/firmware.h"
 #include "rest/list.h"
+#include "rest/one.h"
 #include "rest/rest_priv.h"
 
 #define PIECE_MAX 65536
@@ -102,12 +103,8 @@ static void jobs_get(struct rest_req *req)
 /* ---- one job ---- */
 
 struct op {
-    struct db_read read;
-    struct db_job job;
-    struct rest_req *req;
-    int64_t account, id, now_ms, seq;
-    struct dr_dynbuf out;
-    json_t *json;
+    struct rest_one one;
+    int64_t seq;
     const char *name, *description;
     struct rest_page page;
     /* a chunk */
@@ -128,66 +125,30 @@ struct op {
         image_description[REST_FORM_DESCRIPTION_MAX * 4 + 1];
 };
 
-static struct op *op_new(struct rest_req *req, int64_t id)
-{
-    struct op *op = rest_arena_alloc(&req->arena, sizeof *op);
+#define WHAT "upload job or chunk"
 
-    if (op == NULL) {
-        rest_answer_err(req, DR_ERR_NOMEM);
-        return NULL;
-    }
-    op->req = req;
-    op->account = req->who.account;
-    op->id = id;
-    op->now_ms = dr_wall_ms();
-    dr_dynbuf_init(&op->out, REST_ANSWER_MAX);
-    return op;
+static struct op *op_of(struct rest_one *one)
+{
+    return DR_CONTAINER_OF(one, struct op, one);
 }
 
 static struct op *op_of_path(struct rest_req *req)
 {
-    int64_t id = rest_path_id(req, 0);
-
-    return id == 0 ? NULL : op_new(req, id);
-}
-
-static void op_end(struct op *op, dr_err_t err, int status)
-{
-    json_decref(op->json);
-    op->json = NULL;
-    if (err == DR_OK && status == 204) {
-        rest_answer_empty(op->req, 204);
-    } else if (err == DR_OK) {
-        rest_answer_json(op->req, status, &op->out);
-    } else {
-        dr_dynbuf_fini(&op->out);
-        if (err == DR_ERR_NOT_FOUND) {
-            rest_answer_error(op->req, 404, NULL, "no such upload job or chunk");
-        } else {
-            rest_answer_err(op->req, err);
-        }
-    }
+    return rest_one_of_path(req, sizeof(struct op), WHAT);
 }
 
 static dr_err_t row_write(void *data, const struct db_upload *row)
 {
     struct op *op = data;
-    struct rest_json j = rest_json_of(&op->out);
+    struct rest_json j = rest_json_of(&op->one.out);
 
     job_write(&j, row);
     return DR_OK;
 }
 
-static dr_err_t get_read(struct db_reader *r, struct db_read *read)
+static dr_err_t job_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-
-    return db_upload_get(r, op->account, op->id, row_write, op);
-}
-
-static void get_done(struct db_read *read, dr_err_t err)
-{
-    op_end(DR_CONTAINER_OF(read, struct op, read), err, 200);
+    return db_upload_get(r, one->account, one->id, row_write, op_of(one));
 }
 
 static void job_get(struct rest_req *req)
@@ -195,7 +156,7 @@ static void job_get(struct rest_req *req)
     struct op *op = op_of_path(req);
 
     if (op != NULL) {
-        rest_read_start(req, &op->read, get_read, get_done);
+        rest_one_read(&op->one, job_read);
     }
 }
 
@@ -204,96 +165,74 @@ static bool body_read(struct op *op)
 {
     static const struct rest_str_rule name = {.max = REST_FORM_NAME_MAX};
     static const struct rest_str_rule description = {.max = REST_FORM_DESCRIPTION_MAX};
+    struct rest_one *one = &op->one;
     struct rest_field_errors errors = {0};
 
-    if (op->req->body.len == 0) {
+    if (one->req->body.len == 0) {
         return true;
     }
-    if (!rest_body_parse(op->req, &op->json)) {
+    if (!rest_one_body(one)) {
         return false;
     }
-    bool ok = rest_body_str(op->json, "name", name, true, &op->name, &errors);
-    ok = rest_body_str(op->json, "description", description, true, &op->description, &errors) && ok;
-    if (!ok) {
-        rest_answer_fields(op->req, &errors, "BAD_REQUEST");
-        json_decref(op->json);
-        op->json = NULL;
-    }
-    return ok;
+    bool ok = rest_body_str(one->json, "name", name, true, &op->name, &errors);
+    ok =
+        rest_body_str(one->json, "description", description, true, &op->description, &errors) && ok;
+    return rest_one_parsed(one, ok ? DR_OK : DR_ERR_INVAL, &errors);
 }
 
-static void write_start(struct op *op, db_job_run_fn *run, db_job_done_fn *done)
+static struct db_upload row_of(struct rest_one *one)
 {
-    rest_job_start(op->req, &op->job, run, done);
-    if (rest_req_answered(op->req)) {
-        json_decref(op->json);
-        op->json = NULL;
-    }
+    const struct op *op = op_of(one);
+
+    return (struct db_upload){.id = one->id,
+                              .account = one->account,
+                              .name = op->name,
+                              .description = op->description,
+                              .updated_at = one->now_ms};
 }
 
-static dr_err_t insert_run(struct db_writer *w, struct db_job *job)
+static dr_err_t insert_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    const struct db_upload row = {.id = op->id,
-                                  .account = op->account,
-                                  .name = op->name,
-                                  .description = op->description,
-                                  .updated_at = op->now_ms};
+    const struct db_upload row = row_of(one);
     dr_err_t err = db_upload_insert(w, &row);
 
-    dr_dynbuf_reset(&op->out);
-    return err == DR_OK ? db_upload_get(db_writer_reader(w), op->account, op->id, row_write, op)
-                        : err;
+    return err == DR_OK ? job_read(db_writer_reader(w), one) : err;
 }
 
-static void location_put(struct op *op, const char *tail)
+static void location_put(struct rest_one *one, const char *tail)
 {
-    const char *base = rest_base_url(op->req);
+    const char *base = rest_base_url(one->req);
     char id[DR_ID_LEN + 1], text[512];
 
-    dr_id_format(op->id, id);
+    dr_id_format(one->id, id);
     (void)snprintf(text, sizeof text, "%s/v3/firmware-images/upload-jobs/%s%s",
                    base == NULL ? "" : base, id, tail);
-    rest_answer_header(op->req, "Location", text);
+    rest_answer_header(one->req, "Location", text);
 }
 
-static void insert_done(struct db_job *job, dr_err_t err)
+static void insert_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-
-    op_end(op, err, 201);
+    rest_one_end(one, err);
     if (err == DR_OK) {
-        location_put(op, "");
+        location_put(one, "");
     }
 }
 
 static void job_post(struct rest_req *req)
 {
-    struct op *op = op_new(req, dr_id_new(&rest_of(req)->ids));
+    struct op *op = rest_one_new(req, sizeof *op, dr_id_new(&rest_of(req)->ids), WHAT);
 
     if (op != NULL && body_read(op)) {
-        write_start(op, insert_run, insert_done);
+        rest_one_write(&op->one, 201, insert_run, insert_done);
     }
 }
 
-static dr_err_t update_run(struct db_writer *w, struct db_job *job)
+static dr_err_t update_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    const struct db_upload row = {.id = op->id,
-                                  .account = op->account,
-                                  .name = op->name,
-                                  .description = op->description,
-                                  .updated_at = op->now_ms};
+    const struct db_upload row = row_of(one);
     dr_err_t err = db_upload_update(w, &row);
 
-    dr_dynbuf_reset(&op->out);
-    return err == DR_OK ? db_upload_get(db_writer_reader(w), op->account, op->id, row_write, op)
-                        : err;
-}
-
-static void update_done(struct db_job *job, dr_err_t err)
-{
-    op_end(DR_CONTAINER_OF(job, struct op, job), err, 200);
+    return err == DR_OK ? job_read(db_writer_reader(w), one) : err;
 }
 
 static void job_put(struct rest_req *req)
@@ -301,7 +240,7 @@ static void job_put(struct rest_req *req)
     struct op *op = op_of_path(req);
 
     if (op != NULL && body_read(op)) {
-        write_start(op, update_run, update_done);
+        rest_one_write(&op->one, 200, update_run, NULL);
     }
 }
 
@@ -310,39 +249,39 @@ static bool in_use(const struct rest *rest, int64_t id)
 {
     DR_LIST_EACH(it, &rest->uploads)
     {
-        if (DR_CONTAINER_OF(it, struct op, node)->id == id) {
+        if (DR_CONTAINER_OF(it, struct op, node)->one.id == id) {
             return true;
         }
     }
     return false;
 }
 
-static dr_err_t delete_run(struct db_writer *w, struct db_job *job)
+static dr_err_t delete_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
 
-    return db_upload_delete(w, op->account, op->id);
+    return db_upload_delete(w, op->one.account, op->one.id);
 }
 
-static void delete_done(struct db_job *job, dr_err_t err)
+static void delete_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    struct camp_images *images = rest_of(op->req)->config.images;
+    struct op *op = op_of(one);
+    struct camp_images *images = rest_of(op->one.req)->config.images;
 
     if (err == DR_OK && images != NULL) {
-        camp_upload_drop(images, op->id); /* an image that it became has a name of its own */
+        camp_upload_drop(images, op->one.id); /* an image that it became has a name of its own */
     }
-    op_end(op, err, 204);
+    rest_one_end(one, err);
 }
 
 static void job_delete(struct rest_req *req)
 {
     struct op *op = op_of_path(req);
 
-    if (op != NULL && in_use(rest_of(req), op->id)) {
+    if (op != NULL && in_use(rest_of(req), op->one.id)) {
         rest_answer_error(req, 409, "in_use", "a chunk is being uploaded");
     } else if (op != NULL) {
-        rest_job_start(req, &op->job, delete_run, delete_done);
+        rest_one_write(&op->one, 204, delete_run, delete_done);
     }
 }
 
@@ -362,7 +301,7 @@ struct page_ctx {
 static dr_err_t page_row(void *data, const struct db_chunk *row)
 {
     struct page_ctx *c = data;
-    struct rest_json j = rest_json_of(&c->op->out);
+    struct rest_json j = rest_json_of(&c->op->one.out);
 
     if (c->n++ < c->op->page.limit) {
         chunk_write(&j, row);
@@ -370,19 +309,19 @@ static dr_err_t page_row(void *data, const struct db_chunk *row)
     return DR_OK;
 }
 
-static dr_err_t chunks_read(struct db_reader *r, struct db_read *read)
+static dr_err_t chunks_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-    struct rest_json j = rest_json_of(&op->out);
+    struct op *op = op_of(one);
+    struct rest_json j = rest_json_of(&op->one.out);
     struct page_ctx c = {.op = op};
     int64_t total = 0;
-    dr_err_t err = db_upload_get(r, op->account, op->id, row_ignore, &total);
+    dr_err_t err = db_upload_get(r, op->one.account, op->one.id, row_ignore, &total);
 
     if (err != DR_OK) {
         return err;
     }
     rest_list_begin(&j, &op->page);
-    err = db_chunk_list(r, op->id, op->seq, op->page.desc, op->page.limit + 1, page_row, &c);
+    err = db_chunk_list(r, op->one.id, op->seq, op->page.desc, op->page.limit + 1, page_row, &c);
     rest_list_end(&j, c.n > op->page.limit, total);
     return err;
 }
@@ -406,25 +345,25 @@ static void chunks_get(struct rest_req *req)
         return;
     }
     op->seq = (int64_t)after;
-    rest_read_start(req, &op->read, chunks_read, get_done);
+    rest_one_read(&op->one, chunks_read);
 }
 
 static dr_err_t chunk_row(void *data, const struct db_chunk *row)
 {
     struct op *op = data;
-    struct rest_json j = rest_json_of(&op->out);
+    struct rest_json j = rest_json_of(&op->one.out);
 
     chunk_write(&j, row);
     return DR_OK;
 }
 
-static dr_err_t chunk_read(struct db_reader *r, struct db_read *read)
+static dr_err_t chunk_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
+    struct op *op = op_of(one);
     int64_t total = 0;
-    dr_err_t err = db_upload_get(r, op->account, op->id, row_ignore, &total);
+    dr_err_t err = db_upload_get(r, op->one.account, op->one.id, row_ignore, &total);
 
-    return err == DR_OK ? db_chunk_get(r, op->id, op->seq, chunk_row, op) : err;
+    return err == DR_OK ? db_chunk_get(r, op->one.id, op->seq, chunk_row, op) : err;
 }
 
 static void chunk_get(struct rest_req *req)
@@ -441,7 +380,7 @@ static void chunk_get(struct rest_req *req)
         return;
     }
     op->seq = (int64_t)seq;
-    rest_read_start(req, &op->read, chunk_read, get_done);
+    rest_one_read(&op->one, chunk_read);
 }
 
 /* ---- a chunk comes ---- */
@@ -453,7 +392,7 @@ static void chunk_over(struct rest_req *req, bool ok)
     if (ok && op->stored != 0) {
         struct rest *rest = rest_of(req);
         rest->told[rest->told_next++ % REST_TOLD_MAX] =
-            (struct rest_told){.job = op->id, .seq = op->stored};
+            (struct rest_told){.job = op->one.id, .seq = op->stored};
     }
     camp_upload_end(&op->up);
     EVP_MD_CTX_free(op->md5);
@@ -520,14 +459,14 @@ static dr_err_t chunk_repeated(struct db_reader *r, const struct op *op, bool *r
     if (op->row.chunks == 0 || (op->has_at ? !before : op->told)) {
         return DR_OK;
     }
-    dr_err_t err = db_chunk_get(r, op->id, op->row.chunks, chunk_compare, &last);
+    dr_err_t err = db_chunk_get(r, op->one.id, op->row.chunks, chunk_compare, &last);
     *ret = err == DR_OK && last.same;
     return err;
 }
 
-static dr_err_t stored_run(struct db_writer *w, struct db_job *job)
+static dr_err_t stored_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
     bool again;
     dr_err_t err = chunk_repeated(db_writer_reader(w), op, &again);
 
@@ -535,34 +474,35 @@ static dr_err_t stored_run(struct db_writer *w, struct db_job *job)
     if (err == DR_OK && !again && op->has_at && op->at != (uint64_t)op->row.size) {
         return DR_ERR_EXISTS; /* neither the next bytes nor the last ones */
     }
-    const struct db_chunk row = {
-        .job = op->id, .length = (int64_t)op->up.size, .hash = op->hash, .created_at = op->now_ms};
+    const struct db_chunk row = {.job = op->one.id,
+                                 .length = (int64_t)op->up.size,
+                                 .hash = op->hash,
+                                 .created_at = op->one.now_ms};
     if (err == DR_OK && !again) {
-        err = db_chunk_insert(w, op->account, &row, op->row.size);
+        err = db_chunk_insert(w, op->one.account, &row, op->row.size);
     }
-    dr_dynbuf_reset(&op->out);
-    return err == DR_OK ? db_chunk_get(db_writer_reader(w), op->id, 0, chunk_row, op) : err;
+    return err == DR_OK ? db_chunk_get(db_writer_reader(w), op->one.id, 0, chunk_row, op) : err;
 }
 
-static void stored_done(struct db_job *job, dr_err_t err)
+static void stored_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
+    struct op *op = op_of(one);
 
     if (err == DR_ERR_EXISTS) {
         char text[96];
         (void)snprintf(text, sizeof text, "the next byte of the job is %lld",
                        (long long)op->row.size);
         op->stored = 0;
-        dr_dynbuf_fini(&op->out);
-        rest_answer_error(op->req, 409, "precondition_failed", text);
+        dr_dynbuf_fini(&op->one.out);
+        rest_answer_error(op->one.req, 409, "precondition_failed", text);
         return;
     }
     op->stored = err == DR_OK ? op->stored : 0;
-    op_end(op, err, 201);
+    rest_one_end(one, err);
     if (err == DR_OK) {
         char tail[48];
         (void)snprintf(tail, sizeof tail, "/chunks/%lld", (long long)op->stored);
-        location_put(op, tail);
+        location_put(one, tail);
     }
 }
 
@@ -571,14 +511,14 @@ static void chunk_finished(struct camp_upload *u, dr_err_t err)
     struct op *op = u->data;
 
     if (err != DR_OK) {
-        op_end(op, err, 0);
+        rest_one_end(&op->one, err);
     } else if (!md5_right(op)) {
-        rest_answer_error(op->req, 400, NULL, "Content-MD5 is not that of the chunk");
+        rest_answer_error(op->one.req, 400, NULL, "Content-MD5 is not that of the chunk");
     } else if (op->has_at && op->at_last - op->at + 1 != u->size) {
-        rest_answer_error(op->req, 400, NULL, "Content-Range is not that of the chunk");
+        rest_answer_error(op->one.req, 400, NULL, "Content-Range is not that of the chunk");
     } else {
-        op->now_ms = dr_wall_ms();
-        rest_job_start(op->req, &op->job, stored_run, stored_done);
+        op->one.now_ms = dr_wall_ms();
+        rest_one_write(&op->one, 201, stored_run, stored_done);
     }
 }
 
@@ -587,48 +527,50 @@ static void chunk_flushed(struct camp_upload *u, dr_err_t err)
     struct op *op = u->data;
 
     if (err != DR_OK) {
-        op_end(op, err, 0);
+        rest_one_end(&op->one, err);
     } else {
-        rest_req_more(op->req);
+        rest_req_more(op->one.req);
     }
 }
 
 /* ---- the last one: an image ---- */
 
-static dr_err_t joined_run(struct db_writer *w, struct db_job *job)
+static dr_err_t joined_run(struct db_writer *w, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    struct rest_json j = rest_json_of(&op->out);
+    struct op *op = op_of(one);
+    struct rest_json j = rest_json_of(&op->one.out);
     const struct db_image row = {
         .id = op->up.id,
-        .account = op->account,
+        .account = op->one.account,
         .name = op->image_name,
         .description = op->image_description,
         .sha256 = op->up.sha256,
         .token = op->token,
         .size = op->row.size,
-        .updated_at = op->now_ms,
+        .updated_at = op->one.now_ms,
     };
-    const struct db_chunk end = {
-        .job = op->id, .seq = op->row.chunks + 1, .hash = op->hash, .created_at = op->now_ms};
-    dr_err_t err = db_upload_complete(w, op->account, op->id, op->row.size, op->up.id, op->now_ms);
+    const struct db_chunk end = {.job = op->one.id,
+                                 .seq = op->row.chunks + 1,
+                                 .hash = op->hash,
+                                 .created_at = op->one.now_ms};
+    dr_err_t err =
+        db_upload_complete(w, op->one.account, op->one.id, op->row.size, op->up.id, op->one.now_ms);
 
-    dr_dynbuf_reset(&op->out);
     chunk_write(&j, &end);
     return err == DR_OK ? db_image_insert(w, &row) : err;
 }
 
-static void joined_done(struct db_job *job, dr_err_t err)
+static void joined_done(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(job, struct op, job);
-    struct camp_images *images = rest_of(op->req)->config.images;
+    struct op *op = op_of(one);
+    struct camp_images *images = rest_of(op->one.req)->config.images;
 
     if (err == DR_OK) {
-        camp_upload_drop(images, op->id);
+        camp_upload_drop(images, op->one.id);
     } else {
         camp_image_forget(images, op->up.id);
     }
-    op_end(op, err, 201);
+    rest_one_end(one, err);
 }
 
 static void joined(struct camp_upload *u, dr_err_t err)
@@ -636,36 +578,36 @@ static void joined(struct camp_upload *u, dr_err_t err)
     struct op *op = u->data;
 
     if (err != DR_OK) {
-        op_end(op, err, 0);
+        rest_one_end(&op->one, err);
         return;
     }
     uint8_t raw[DB_TOKEN_LEN / 2];
     dr_rand_bytes(raw, sizeof raw);
     dr_hex_encode(raw, sizeof raw, op->token);
-    op->now_ms = dr_wall_ms();
-    rest_job_start(op->req, &op->job, joined_run, joined_done);
-    if (rest_req_answered(op->req)) {
-        camp_image_forget(rest_of(op->req)->config.images, op->up.id);
+    op->one.now_ms = dr_wall_ms();
+    rest_one_write(&op->one, 201, joined_run, joined_done);
+    if (rest_req_answered(op->one.req)) {
+        camp_image_forget(rest_of(op->one.req)->config.images, op->up.id);
     }
 }
 
 static void job_finish(struct op *op)
 {
-    struct camp_images *images = rest_of(op->req)->config.images;
+    struct camp_images *images = rest_of(op->one.req)->config.images;
 
     if (!md5_right(op)) {
-        rest_answer_error(op->req, 400, NULL, "Content-MD5 is not that of the chunk");
+        rest_answer_error(op->one.req, 400, NULL, "Content-MD5 is not that of the chunk");
         return;
     }
     if (op->row.size == 0) {
-        rest_answer_error(op->req, 400, NULL, "the job has no bytes yet");
+        rest_answer_error(op->one.req, 400, NULL, "the job has no bytes yet");
         return;
     }
     camp_upload_end(&op->up);
     op->up = (struct camp_upload){.cb = joined, .data = op};
-    dr_err_t err = camp_upload_join(images, &op->up, op->id, (uint64_t)op->row.size);
+    dr_err_t err = camp_upload_join(images, &op->up, op->one.id, (uint64_t)op->row.size);
     if (err != DR_OK) {
-        rest_answer_err(op->req, err);
+        rest_answer_err(op->one.req, err);
     }
 }
 
@@ -707,50 +649,51 @@ static dr_err_t job_take(void *data, const struct db_upload *row)
     return DR_OK;
 }
 
-static dr_err_t job_read(struct db_reader *r, struct db_read *read)
+static dr_err_t known_read(struct db_reader *r, struct rest_one *one)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
+    struct op *op = op_of(one);
 
-    return db_upload_get(r, op->account, op->id, job_take, op);
+    return db_upload_get(r, op->one.account, op->one.id, job_take, op);
 }
 
-static void job_known(struct db_read *read, dr_err_t err)
+static void job_known(struct rest_one *one, dr_err_t err)
 {
-    struct op *op = DR_CONTAINER_OF(read, struct op, read);
-    struct camp_images *images = rest_of(op->req)->config.images;
+    struct op *op = op_of(one);
+    struct camp_images *images = rest_of(op->one.req)->config.images;
 
     if (err != DR_OK) {
-        op_end(op, err, 0);
+        rest_one_end(&op->one, err);
         return;
     }
     if (op->row.image != 0 && op->ends) { /* said before, and the answer was lost */
-        const struct db_chunk end = {.job = op->id,
+        const struct db_chunk end = {.job = op->one.id,
                                      .seq = op->row.chunks + 1,
                                      .hash = EMPTY_MD5,
                                      .created_at = op->row.updated_at};
-        struct rest_json j = rest_json_of(&op->out);
+        struct rest_json j = rest_json_of(&op->one.out);
         chunk_write(&j, &end);
-        op_end(op, DR_OK, 201);
+        one->status = 201;
+        rest_one_end(one, DR_OK);
         return;
     }
     if (op->row.image != 0) {
-        rest_answer_error(op->req, 409, "precondition_failed", "the job is complete");
+        rest_answer_error(op->one.req, 409, "precondition_failed", "the job is complete");
         return;
     }
-    op->told = was_told(rest_of(op->req), op->id, op->row.chunks);
+    op->told = was_told(rest_of(op->one.req), op->one.id, op->row.chunks);
     if (op->row.chunks >= CAMP_CHUNKS_MAX) {
-        rest_answer_error(op->req, 409, "limit_exceeded", "the job has too many chunks");
+        rest_answer_error(op->one.req, 409, "limit_exceeded", "the job has too many chunks");
         return;
     }
     uint64_t max = camp_images_upload_max(images), chunk = camp_images_chunk_max(images);
     uint64_t left = max > (uint64_t)op->row.size ? max - (uint64_t)op->row.size : 0;
     op->up = (struct camp_upload){.cb = chunk_flushed, .tap = chunk_tap, .data = op};
-    err = camp_upload_chunk(images, &op->up, op->id, (uint64_t)op->row.size);
+    err = camp_upload_chunk(images, &op->up, op->one.id, (uint64_t)op->row.size);
     if (err != DR_OK) {
-        rest_answer_err(op->req, err);
+        rest_answer_err(op->one.req, err);
         return;
     }
-    rest_req_stream(op->req, left < chunk ? left : chunk, chunk_piece);
+    rest_req_stream(op->one.req, left < chunk ? left : chunk, chunk_piece);
 }
 
 /* "bytes 0-99/1000" or "bytes 0-99/" and a star; none is fine. */
@@ -793,7 +736,7 @@ static void chunk_post(struct rest_req *req)
     }
     const char *length = rest_req_header(req, "Content-Length");
     op->ends = length != NULL && strcmp(length, "0") == 0;
-    if (in_use(rest, op->id)) {
+    if (in_use(rest, op->one.id)) {
         rest_answer_error(req, 409, "in_use", "another chunk is being uploaded");
         return;
     }
@@ -806,7 +749,7 @@ static void chunk_post(struct rest_req *req)
     dr_list_push_back(&rest->uploads, &op->node);
     req->op = op;
     req->sent = chunk_over;
-    rest_read_start(req, &op->read, job_read, job_known);
+    rest_one_read_then(&op->one, known_read, job_known);
 }
 
 #define JOBS "/v3/firmware-images/upload-jobs"
