@@ -121,13 +121,7 @@ static int bootstrap_set(struct cli *c, int argc, char **argv)
 
     if (rc == CLI_OK) {
         cli_request(c, "POST", POLICIES, body, &a);
-        rc = cli_answer_check(&a);
-        if (rc == CLI_OK && c->json) {
-            cli_print_json(c, a.json);
-        } else if (rc == CLI_OK) {
-            printf("%s\n", cli_text(a.json, "id"));
-        }
-        cli_answer_fini(&a);
+        rc = cli_answer_made(c, &a);
     }
     json_decref(body);
     return rc;

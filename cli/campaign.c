@@ -293,16 +293,6 @@ static json_t *create_body(const struct create *o)
     return body;
 }
 
-static int print_id(struct cli *c, const struct cli_answer *a)
-{
-    if (c->json) {
-        cli_print_json(c, a->json);
-    } else {
-        printf("%s\n", cli_text(a->json, "id"));
-    }
-    return CLI_OK;
-}
-
 static int campaign_create(struct cli *c, int argc, char **argv)
 {
     struct create o = {.error = 10};
@@ -323,7 +313,7 @@ static int campaign_create(struct cli *c, int argc, char **argv)
         free(id);
     }
     if (rc == CLI_OK) {
-        rc = print_id(c, &a);
+        return cli_answer_made(c, &a);
     }
     cli_answer_fini(&a);
     return rc;
@@ -338,11 +328,7 @@ static int again(struct cli *c, const char *id, const char *tail, json_t *body)
     if (rc == CLI_OK) {
         struct cli_answer a;
         cli_request(c, "POST", path, body, &a);
-        rc = cli_answer_check(&a);
-        if (rc == CLI_OK) {
-            rc = print_id(c, &a);
-        }
-        cli_answer_fini(&a);
+        rc = cli_answer_made(c, &a);
     }
     json_decref(body);
     return rc;

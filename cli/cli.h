@@ -74,6 +74,9 @@ void cli_answer_fini(struct cli_answer *a);
 /** CLI_OK for 2xx; otherwise says on standard error what went wrong and returns the exit code for
  * it. */
 int cli_answer_check(const struct cli_answer *a);
+/** Of something that was made: cli_answer_check(), print its id (all of it with --json), and free
+ * the answer. */
+int cli_answer_made(const struct cli *c, struct cli_answer *a);
 /** One part of a form: a file, or a text (NULL = the part is left out). */
 struct cli_part {
     const char *name, *file, *text;

@@ -17,14 +17,7 @@ static int enroll_add(struct cli *c, int argc, char **argv)
     }
     cli_request(c, "POST", "/v3/device-enrollments", body, &a);
     json_decref(body);
-    int rc = cli_answer_check(&a);
-    if (rc == CLI_OK && c->json) {
-        cli_print_json(c, a.json);
-    } else if (rc == CLI_OK) {
-        printf("%s\n", cli_text(a.json, "id"));
-    }
-    cli_answer_fini(&a);
-    return rc;
+    return cli_answer_made(c, &a);
 }
 
 static bool print_claim(void *data, const json_t *item)

@@ -285,6 +285,19 @@ int cli_delete(struct cli *c, const char *prefix, const char *id)
     return rc;
 }
 
+int cli_answer_made(const struct cli *c, struct cli_answer *a)
+{
+    int rc = cli_answer_check(a);
+
+    if (rc == CLI_OK && c->json) {
+        cli_print_json(c, a->json);
+    } else if (rc == CLI_OK) {
+        printf("%s\n", cli_text(a->json, "id"));
+    }
+    cli_answer_fini(a);
+    return rc;
+}
+
 int cli_download(struct cli *c, const char *path, const char *file)
 {
     struct curl_slist *headers = NULL;

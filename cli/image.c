@@ -25,19 +25,6 @@ struct add {
     const char *file, *name, *description;
 };
 
-static int print_made(const struct cli *c, struct cli_answer *a)
-{
-    int rc = cli_answer_check(a);
-
-    if (rc == CLI_OK && c->json) {
-        cli_print_json(c, a->json);
-    } else if (rc == CLI_OK) {
-        printf("%s\n", cli_text(a->json, "id"));
-    }
-    cli_answer_fini(a);
-    return rc;
-}
-
 static int add_parse(int argc, char **argv, struct add *o)
 {
     static const struct option options[] = {
@@ -69,7 +56,7 @@ static int form_add(struct cli *c, const char *path, const struct add *o)
     struct cli_answer a;
 
     cli_upload_form(c, path, parts, sizeof parts / sizeof parts[0], &a);
-    return print_made(c, &a);
+    return cli_answer_made(c, &a);
 }
 
 /* ---- in chunks ---- */
@@ -136,7 +123,7 @@ static int image_of_job(struct cli *c, const char *job)
         (void)snprintf(image, sizeof image, IMAGES "/%.64s", cli_text(a.json, "firmware_image_id"));
         struct cli_answer made;
         cli_request(c, "GET", image, NULL, &made);
-        rc = print_made(c, &made);
+        rc = cli_answer_made(c, &made);
     }
     cli_answer_fini(&a);
     return rc;

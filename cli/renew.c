@@ -25,14 +25,7 @@ static int cert_renew(struct cli *c, int argc, char **argv)
         return cli_fail(CLI_USAGE, "the name is too long");
     }
     cli_request(c, "POST", path, NULL, &a);
-    int rc = cli_answer_check(&a);
-    if (rc == CLI_OK && c->json) {
-        cli_print_json(c, a.json);
-    } else if (rc == CLI_OK) {
-        printf("%s\n", cli_text(a.json, "id"));
-    }
-    cli_answer_fini(&a);
-    return rc;
+    return cli_answer_made(c, &a);
 }
 
 const struct cli_command cli_renew_commands[] = {
