@@ -9,6 +9,20 @@
 #include "base/text.h"
 #include "rest/hub.h"
 
+const char *const rest_device_fields[REST_DEVICE_FIELDS] = {
+#define FIELD_NAME(symbol, type, member, kind) #member,
+    DB_DEVICE_FIELDS(FIELD_NAME)
+#undef FIELD_NAME
+        "id",
+    "account_id",
+    "endpoint_name",
+    "created_at",
+    "updated_at",
+    "etag",
+    "lifecycle_status",
+    "custom_attributes__",
+};
+
 #define ATTRIBUTE_MAX 128
 
 /* ---- /v3/devices ---- */

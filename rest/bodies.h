@@ -26,6 +26,10 @@
 
 /* ---- /v3/devices ---- */
 
+/** Fields of devices that filters may name. */
+#define REST_DEVICE_FIELDS (DB_DEVICE_F_COUNT + 8)
+extern const char *const rest_device_fields[REST_DEVICE_FIELDS];
+
 enum rest_device_use { REST_DEVICE_CREATE, REST_DEVICE_UPDATE };
 
 #define REST_ATTRIBUTES_MAX 5

@@ -8,20 +8,6 @@
 #include "rest/campaign.h"
 #include "rest/rest_priv.h"
 
-static const char *const device_fields[] = {
-#define FIELD_NAME(symbol, type, member, kind) #member,
-    DB_DEVICE_FIELDS(FIELD_NAME)
-#undef FIELD_NAME
-        "id",
-    "account_id",
-    "endpoint_name",
-    "created_at",
-    "updated_at",
-    "etag",
-    "lifecycle_status",
-    "custom_attributes__",
-};
-
 static void filter_apply(struct rest_campaign_body *b, const json_t *body, struct db_campaign *row)
 {
     const char *text = NULL;
@@ -35,7 +21,7 @@ static void filter_apply(struct rest_campaign_body *b, const json_t *body, struc
     }
     dr_err_t err = filter == NULL
                        ? DR_ERR_NOMEM
-                       : rest_filter_parse_packed(text, device_fields, DR_ARRAY_LEN(device_fields),
+                       : rest_filter_parse_packed(text, rest_device_fields, REST_DEVICE_FIELDS,
                                                   b->arena, filter, &b->errors);
     if (err == DR_OK) {
         err = db_conds_check(DB_LIST_DEVICE, filter->conds, filter->count, &info);
@@ -53,21 +39,28 @@ static void filter_apply(struct rest_campaign_body *b, const json_t *body, struc
     row->source_campaign = row->source_buckets = 0;
 }
 
+/* Text of a member that stands for a number; null and "" set it to 0. False: nothing to parse. */
+static bool text_given(struct rest_campaign_body *b, const json_t *body, const char *name,
+                       size_t max, const char **text, int64_t *ret)
+{
+    const json_t *v = json_object_get(body, name);
+
+    if (v == NULL) {
+        return false;
+    }
+    if (json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0)) {
+        *ret = 0;
+        return false;
+    }
+    return rest_body_str(body, name, (struct rest_str_rule){.max = max}, false, text, &b->errors);
+}
+
 static void id_apply(struct rest_campaign_body *b, const json_t *body, const char *name,
                      int64_t *ret)
 {
     const char *text = NULL;
-    const json_t *v = json_object_get(body, name);
 
-    if (v == NULL) {
-        return;
-    }
-    if (json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0)) {
-        *ret = 0;
-        return;
-    }
-    if (rest_body_str(body, name, (struct rest_str_rule){.max = DR_ID_LEN}, false, &text,
-                      &b->errors) &&
+    if (text_given(b, body, name, DR_ID_LEN, &text, ret) &&
         dr_id_parse(text, strlen(text), ret) != DR_OK) {
         rest_field_error_add(&b->errors, name, "it is not an id");
     }
@@ -77,16 +70,8 @@ static void time_apply(struct rest_campaign_body *b, const json_t *body, const c
                        int64_t *ret)
 {
     const char *text = NULL;
-    const json_t *v = json_object_get(body, name);
 
-    if (v == NULL) {
-        return;
-    }
-    if (json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0)) {
-        *ret = 0;
-        return;
-    }
-    if (rest_body_str(body, name, (struct rest_str_rule){.max = 40}, false, &text, &b->errors) &&
+    if (text_given(b, body, name, 40, &text, ret) &&
         dr_time_parse(text, strlen(text), ret) != DR_OK) {
         rest_field_error_add(&b->errors, name, "it is not a time");
     }

@@ -100,20 +100,6 @@ static dr_err_t device_row(void *data, const struct db_device *row)
 
 /* ---- list ---- */
 
-static const char *const filter_fields[] = {
-#define FIELD_NAME(symbol, type, member, kind) #member,
-    DB_DEVICE_FIELDS(FIELD_NAME)
-#undef FIELD_NAME
-        "id",
-    "account_id",
-    "endpoint_name",
-    "created_at",
-    "updated_at",
-    "etag",
-    "lifecycle_status",
-    "custom_attributes__",
-};
-
 static dr_err_t list_row(void *data, const struct db_device *row)
 {
     struct rest_list_op *op = data;
@@ -150,8 +136,8 @@ static bool count_is_cheap(const struct db_query *q)
 
 static const struct rest_list_kind list_kind = {
     .list = DB_LIST_DEVICE,
-    .fields = filter_fields,
-    .n_fields = DR_ARRAY_LEN(filter_fields),
+    .fields = rest_device_fields,
+    .n_fields = REST_DEVICE_FIELDS,
     .rows = list_rows,
     .count = list_count,
     .count_is_cheap = count_is_cheap,
