@@ -96,7 +96,8 @@ bool camp_open_now(struct camp *c)
     if (row->window_days == 0) {
         return true;
     }
-    if (c->zone == NULL && row->window_zone[0] != '\0') {
+    if (c->zone == NULL && row->window_zone[0] != '\0' && camp_now(c->e) >= c->zone_again) {
+        c->zone_again = camp_now(c->e) + CAMP_LOOK_AGAIN_MS;
         dr_err_t err = dr_zone_load(row->window_zone, &c->zone);
         if (err != DR_OK) {
             DR_LOG_LIMITED(DR_LOG_WARNING, "campaigns", 1, "time zone %s: %s; its window is closed",

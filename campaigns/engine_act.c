@@ -411,6 +411,7 @@ static void act_done(struct db_job *job, dr_err_t err)
         c->cancelled = false;
         c->admitting = false;
         c->zone = dr_zone_free(c->zone); /* it may be another one now */
+        c->zone_again = 0;
         if (action->verb == CAMP_DO_RETRY) {
             retry_forget(c);
         }

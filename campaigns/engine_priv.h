@@ -117,6 +117,7 @@ struct camp {
     int64_t conflicts;  /**< devices of the snapshot that another campaign has */
     struct camp_rate rate, bytes;
     struct dr_zone *zone; /**< owned: of text.row.window_zone; NULL = not read yet, or none */
+    int64_t zone_again;   /**< one that could not be read is not tried before */
     bool recalled;        /**< in this tick */
     struct camp_action *actions; /**< waiting, in order */
     int64_t load_after;
