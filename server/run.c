@@ -7,9 +7,6 @@
  *     REST closed → devices written → engines closed → loops joined → everything freed → database
  * closed
  */
-#include "server/run.h"
-
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,97 +18,17 @@
 #endif
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "base/loop.h"
 #include "base/text.h"
-#include "campaigns/campaign.h"
 #include "campaigns/content.h"
-#include "campaigns/download.h"
-#include "campaigns/image.h"
-#include "coap/engine.h"
 #include "db/account.h"
-#include "db/db.h"
 #include "db/enrollment.h"
-#include "devices/boot.h"
-#include "devices/dev.h"
-#include "devices/est.h"
-#include "devices/issue.h"
-#include "devices/renew.h"
-#include "devices/trust.h"
-#include "lwm2m/model.h"
 #include "lwm2m/model_xml.h"
-#include "rest/rest.h"
-#include "server/folder.h"
-#include "server/keys.h"
-#include "server/pem.h"
+#include "server/run_priv.h"
 #include "server/sync.h"
 
-#define SHARDS_MAX   64
-#define PEM_FILE_MAX (1024 * 1024)
-#define ADDRESS_MAX  80
-#define DRAIN_TURNS  16
-#define PORT_TRIES   16u
-#define NO_PORT      ((struct port){.udp = -1, .tcp = -1})
-#define MIB          (1024ULL * 1024)
-
-struct srv;
-
-/* Datagrams and connections of one address. -1: none, or an engine's. */
-struct port {
-    int udp, tcp;
-};
-
-struct shard {
-    struct srv *srv;
-    unsigned index;
-    struct loop *loop;
-    struct loop_thread thread;
-    struct cx_engine *engine;
-    struct cx_engine *boot_engine;
-    struct port coap, coaps, boot;
-    dr_err_t err;
-    struct loop_call call;       /* control asks the shard to start or close its engine */
-    struct loop_call renew_call; /* … to show other certificates */
-    struct cx_security *renewed, *boot_renewed; /* owned while that runs */
-};
-
-struct srv {
-    struct srv_config *config;
-    dr_err_t (*reread)(void *data, struct srv_config *ret, struct dr_errinfo *reterr);
-    void *data;
-    struct dr_errinfo *reterr;
-    int exit_code;
-    int lock_fd;
-    struct srv_keys keys;
-    struct db *db;
-    struct dev_trust *trust;
-    struct dev_issuer *issuer;
-    struct dev_est *est;
-    struct dev_renewals *renewals;
-    uint8_t server_ca[CERT_DER_MAX]; /* what devices check the LwM2M server against */
-    size_t server_ca_len;
-    struct lwm2m_models *models;
-    struct cx_security *security;
-    struct cx_security *boot_security; /**< its own keys: nothing of one port opens the other */
-    struct loop *control;
-    struct shard shards[SHARDS_MAX];
-    unsigned n_shards;
-    unsigned pending; /* shards that have not answered yet */
-    struct dev_core *devices;
-    struct dev_boot *boot; /**< NULL: bootstrap is off */
-    struct camp_engine *campaigns;
-    struct camp_images *images;
-    struct camp_downloads *downloads;
-    struct rest *rest;
-    int64_t
-        account; /* the first one: owner of the configured authorities and of plain CoAP devices */
-    char coap[ADDRESS_MAX], coaps[ADDRESS_MAX], bootstrap[ADDRESS_MAX], run_dir[DR_PATH_MAX];
-    struct loop_signal on_term, on_int, on_hup;
-    bool started, stopping, stop_wanted;
-    char lwm2m_uri[CAMP_BASE_MAX + 1], bootstrap_uri[CAMP_BASE_MAX + 1];
-    unsigned renewing; /* shards that have not answered yet */
-};
+#define DRAIN_TURNS 16
+#define MIB         (1024ULL * 1024)
 
 static int exit_of(dr_err_t err)
 {
@@ -195,198 +112,6 @@ static dr_err_t load_models(struct srv *s)
     return err;
 }
 
-static dr_err_t read_pem(const char *path, char **ret, size_t *ret_len, struct dr_errinfo *reterr)
-{
-    return path[0] == '\0' ? DR_OK : dr_file_read(path, PEM_FILE_MAX, ret, ret_len, reterr);
-}
-
-/* Anchors that the configuration names belong to the first account. */
-static dr_err_t make_trust(struct srv *s)
-{
-    char *ca = NULL;
-    size_t ca_len = 0;
-    struct srv_der_list *list = calloc(1, sizeof *list);
-    struct dr_bytes *anchors = calloc(SRV_PEM_CERTS_MAX, sizeof *anchors);
-    dr_err_t err = list == NULL || anchors == NULL ? DR_ERR_NOMEM : DR_OK;
-
-    if (err == DR_OK) {
-        err = read_pem(s->config->coaps_ca, &ca, &ca_len, s->reterr);
-    }
-    if (err == DR_OK && ca != NULL) {
-        err = srv_pem_certs(ca, ca_len, list, s->reterr);
-    }
-    for (size_t i = 0; err == DR_OK && i < list->count; i++) {
-        anchors[i] = dr_bytes_of(list->certs[i].bytes, list->certs[i].len);
-    }
-    if (err == DR_OK) {
-        const struct dev_trust_config config = {
-            .db = s->db,
-            .control = s->control,
-            .device_issuer =
-                cert_authority_der(cert_install_authority(s->keys.install, CERT_DEVICE_ISSUER)),
-            .file_anchors = anchors,
-            .n_file_anchors = list->count,
-            .file_account = s->account,
-        };
-        err = dev_trust_new(&config, &s->trust);
-    }
-    if (err == DR_OK) {
-        err = srv_read_sync(s->db, dev_trust_read, s->trust);
-        if (err == DR_ERR_PROTO) {
-            dr_errinfo_set(s->reterr, "coaps-ca", 0, "an anchor is no certificate");
-        }
-    }
-    if (err == DR_OK) {
-        err = dev_issuer_new(cert_install_authority(s->keys.install, CERT_DEVICE_ISSUER), s->db,
-                             &s->issuer);
-    }
-    free(list == NULL ? NULL : list->block);
-    free(list);
-    free(anchors);
-    free(ca);
-    return err;
-}
-
-struct last {
-    uint8_t *out;
-    size_t len;
-};
-
-static dr_err_t take_last(void *data, struct dr_bytes der)
-{
-    struct last *last = data;
-
-    memcpy(last->out, der.p, der.len);
-    last->len = der.len;
-    return DR_OK;
-}
-
-/* Whom devices have to trust: our root, or the end of the chain that the configuration names. */
-static dr_err_t find_server_ca(struct srv *s, const char *chain, size_t len)
-{
-    struct last last = {.out = s->server_ca};
-
-    if (chain == NULL) {
-        struct dr_bytes der =
-            cert_authority_der(cert_install_authority(s->keys.install, CERT_SERVER_ROOT));
-        memcpy(s->server_ca, der.p, der.len);
-        s->server_ca_len = der.len;
-        return DR_OK;
-    }
-    dr_err_t err = cert_pem_each(chain, len, CERT_CHAIN_FILE_MAX, take_last, &last);
-    if (err != DR_OK) {
-        dr_errinfo_set(s->reterr, "coaps-cert", 0, "is no chain of PEM certificates");
-    }
-    s->server_ca_len = last.len;
-    return err;
-}
-
-static dr_err_t security_new(struct srv *s, struct cx_security **ret)
-{
-    char *cert = NULL, *key = NULL;
-    char own_cert[CERT_PEM_MAX], own_key[CERT_KEY_PEM_MAX];
-    size_t cert_len = 0, key_len = 0;
-    struct cx_security_config config = {.trust = dev_trust_cx(s->trust, CERT_SERVICE_LWM2M)};
-    dr_err_t err = srv_keys_pem(&s->keys, CERT_SERVER_LWM2M, own_cert, own_key);
-
-    if (err == DR_OK) {
-        err = read_pem(s->config->coaps_cert, &cert, &cert_len, s->reterr);
-    }
-    if (err == DR_OK) {
-        err = read_pem(s->config->coaps_key, &key, &key_len, s->reterr);
-    }
-    if (err == DR_OK) {
-        err = find_server_ca(s, cert, cert_len);
-    }
-    if (err == DR_OK) {
-        err = srv_folder_ticket_key(s->config->data, config.ticket_key, s->reterr);
-    }
-    if (err == DR_OK) {
-        bool own = cert == NULL && key == NULL;
-        config.cert_pem = own ? own_cert : cert;
-        config.key_pem = own ? own_key : key;
-        err = cx_security_new(&config, ret, s->reterr);
-    }
-    dr_wipe(&config, sizeof config);
-    dr_wipe(own_key, sizeof own_key);
-    if (key != NULL) {
-        dr_wipe(key, key_len);
-    }
-    free(cert);
-    free(key);
-    return err;
-}
-
-static void addr_text(const union cx_addr *addr, char *buf)
-{
-    char host[INET6_ADDRSTRLEN];
-
-    if (addr->sa.sa_family == AF_INET) {
-        (void)inet_ntop(AF_INET, &addr->in4.sin_addr, host, sizeof host);
-        (void)snprintf(buf, ADDRESS_MAX, "%s:%u", host, ntohs(addr->in4.sin_port));
-    } else {
-        (void)inet_ntop(AF_INET6, &addr->in6.sin6_addr, host, sizeof host);
-        (void)snprintf(buf, ADDRESS_MAX, "[%s]:%u", host, ntohs(addr->in6.sin6_port));
-    }
-}
-
-static void addr_from(const struct srv_addr *a, union cx_addr *ret)
-{
-    *ret = (union cx_addr){0};
-    if (inet_pton(AF_INET, a->host, &ret->in4.sin_addr) == 1) {
-        ret->in4.sin_family = AF_INET;
-        ret->in4.sin_port = htons(a->port);
-    } else {
-        (void)inet_pton(AF_INET6, a->host, &ret->in6.sin6_addr);
-        ret->in6.sin6_family = AF_INET6;
-        ret->in6.sin6_port = htons(a->port);
-    }
-}
-
-/* A free UDP port need not be free for TCP: then another one is tried. */
-static dr_err_t open_both(const struct srv *s, const struct srv_addr *a, union cx_addr *addr,
-                          int udp[SHARDS_MAX], int tcp[SHARDS_MAX])
-{
-    dr_err_t err = DR_ERR_IN_USE;
-
-    for (unsigned i = 0; i < (a->port == 0 ? PORT_TRIES : 1) && err == DR_ERR_IN_USE; i++) {
-        addr_from(a, addr);
-        err = cx_sockets_open(addr, s->n_shards, udp);
-        if (err != DR_OK) {
-            return err;
-        }
-        err = cx_listeners_open(addr, s->n_shards, tcp);
-        for (unsigned k = 0; err != DR_OK && k < s->n_shards; k++) {
-            (void)close(udp[k]);
-        }
-    }
-    return err;
-}
-
-/* Two sockets a shard. @p port_at is where in struct shard they go, @p text what was bound. */
-static dr_err_t open_sockets(struct srv *s, const char *key, const struct srv_addr *a,
-                             size_t port_at, char *text)
-{
-    int udp[SHARDS_MAX], tcp[SHARDS_MAX];
-    union cx_addr addr;
-
-    if (a->off) {
-        return DR_OK;
-    }
-    dr_err_t err = open_both(s, a, &addr, udp, tcp);
-    if (err != DR_OK) {
-        dr_errinfo_set(s->reterr, key, 0, "cannot listen on %s port %u: %s", a->host, a->port,
-                       dr_err_str(err));
-        return err;
-    }
-    addr_text(&addr, text);
-    for (unsigned i = 0; i < s->n_shards; i++) {
-        *(struct port *)(void *)((char *)&s->shards[i] + port_at) =
-            (struct port){.udp = udp[i], .tcp = tcp[i]};
-    }
-    return DR_OK;
-}
-
 static dr_err_t make_loops(struct srv *s)
 {
     dr_err_t err = loop_new("control", &s->control);
@@ -395,24 +120,21 @@ static dr_err_t make_loops(struct srv *s)
         char name[24];
         (void)snprintf(name, sizeof name, "shard-%u", i);
         err = loop_new(name, &s->shards[i].loop);
+        s->loops[i] = s->shards[i].loop;
     }
     return err;
 }
 
 static dr_err_t make_devices(struct srv *s)
 {
-    struct loop *loops[SHARDS_MAX];
     dr_err_t err = dr_path_join(s->run_dir, s->config->data, "run");
 
-    for (unsigned i = 0; i < s->n_shards; i++) {
-        loops[i] = s->shards[i].loop;
-    }
     const struct dev_config config = {
         .control = s->control,
         .db = s->db,
         .models = s->models,
         .shards = s->n_shards,
-        .shard_loops = loops,
+        .shard_loops = s->loops,
         .run_dir = s->run_dir,
         .grace_s = (uint32_t)s->config->grace_s,
         .awake_s = (uint32_t)s->config->awake_s,
@@ -427,130 +149,10 @@ static dr_err_t make_devices(struct srv *s)
     return err;
 }
 
-/* "coaps://host:port" of a bound address; "" when there is none that devices could be given. */
-static void base_make(const struct srv *s, const char *scheme, const struct srv_addr *a,
-                      const char *bound, char out[CAMP_BASE_MAX + 1])
-{
-    const char *host = s->config->device_host[0] != '\0' ? s->config->device_host : a->host;
-    const char *port = strrchr(bound, ':');
-    bool all = strcmp(host, "::") == 0 || strcmp(host, "0.0.0.0") == 0;
-    bool v6 = strchr(host, ':') != NULL && host[0] != '[';
-
-    out[0] = '\0';
-    if (!a->off && port != NULL && !all) {
-        (void)snprintf(out, CAMP_BASE_MAX + 1, "%s://%s%s%s%s", scheme, v6 ? "[" : "", host,
-                       v6 ? "]" : "", port);
-    }
-}
-
-/* Is there anything that bootstrap could send devices to? */
-static bool boots(const struct srv_config *c)
-{
-    return !c->bootstrap.off && (!c->coaps.off || c->public_coaps[0] != '\0');
-}
-
-/* "coaps://host:port" that devices get: @p public if configured, else what was bound. */
-static bool public_uri(const struct srv *s, const char *public, const struct srv_addr *a,
-                       const char *bound, char out[CAMP_BASE_MAX + 1])
-{
-    const char *port = strrchr(bound, ':');
-
-    if (public[0] != '\0') {
-        (void)snprintf(out, CAMP_BASE_MAX + 1, "coaps://%s", public);
-        return true;
-    }
-    base_make(s, "coaps", a, bound, out);
-    if (out[0] != '\0') {
-        return true;
-    }
-    (void)snprintf(out, CAMP_BASE_MAX + 1, "coaps://127.0.0.1%s", port == NULL ? "" : port);
-    return false;
-}
-
-static void make_uris(struct srv *s)
-{
-    const struct srv_config *c = s->config;
-
-    if (!public_uri(s, c->public_coaps, &c->coaps, s->coaps, s->lwm2m_uri) && boots(c)) {
-        dr_log(DR_LOG_WARNING, "server",
-               "neither public-coaps nor device-host is set: bootstrap sends devices to 127.0.0.1");
-    }
-    (void)public_uri(s, c->public_bootstrap, &c->bootstrap, s->bootstrap, s->bootstrap_uri);
-}
-
-/* On the pool. */
-static dr_err_t boot_issue(void *data, const struct dev_boot_subject *subject,
-                           struct dev_boot_issued *ret)
-{
-    struct srv *s = data;
-    const struct dev_issue_for who = {.account = subject->account,
-                                      .device = subject->device,
-                                      .endpoint = subject->endpoint,
-                                      .name = "LWM2M"};
-    struct cert_issued issued;
-    struct cert_key *key = NULL;
-    dr_err_t err = dev_issue_key(s->issuer, &who, &issued, &key);
-
-    if (err != DR_OK) {
-        return err;
-    }
-    memcpy(ret->cert, issued.der, issued.len);
-    ret->cert_len = issued.len;
-    ret->key_len = cert_key_sec1(key, ret->key, sizeof ret->key);
-    ret->not_after_ms = issued.not_after_ms;
-    cert_key_free(key);
-    return ret->key_len == 0 ? DR_ERR_INTERNAL : DR_OK;
-}
-
-#define MODE_DEVELOPER  1
-#define MODE_PRODUCTION 5
-
-static dr_err_t boot_identify(void *data, uint64_t anchor_tag, const uint8_t *leaf_der, size_t len,
-                              struct dev_boot_cert *ret)
-{
-    struct srv *s = data;
-    struct dev_trust_id id;
-    dr_err_t err =
-        dev_trust_identify(s->trust, CERT_SERVICE_BOOTSTRAP, anchor_tag, leaf_der, len, &id);
-
-    if (err == DR_OK) {
-        *ret = (struct dev_boot_cert){
-            .account = id.account,
-            .credential = id.anchor,
-            .execution_mode = id.developer ? MODE_DEVELOPER : MODE_PRODUCTION,
-            .not_after_ms = id.info.not_after_ms,
-            .enrollment = id.enrollment,
-            .has_fingerprint = true,
-        };
-        memcpy(ret->fingerprint, id.info.fingerprint, sizeof ret->fingerprint);
-        memcpy(ret->key_hash, id.info.key_hash, sizeof ret->key_hash);
-    }
-    return err;
-}
-
-static dr_err_t boot_security_new(const struct srv *s, struct cx_security **ret)
-{
-    char cert[CERT_PEM_MAX], key[CERT_KEY_PEM_MAX];
-    const struct cx_security_config security = {
-        .cert_pem = cert,
-        .key_pem = key,
-        .trust = dev_trust_cx(s->trust, CERT_SERVICE_BOOTSTRAP),
-    };
-    dr_err_t err = srv_keys_pem(&s->keys, CERT_SERVER_BOOTSTRAP, cert, key);
-
-    err = err == DR_OK ? cx_security_new(&security, ret, s->reterr) : err;
-    dr_wipe(key, sizeof key);
-    return err;
-}
-
 static dr_err_t make_boot(struct srv *s)
 {
-    struct loop *loops[SHARDS_MAX];
-    dr_err_t err = boot_security_new(s, &s->boot_security);
+    dr_err_t err = srv_boot_security_new(s, &s->boot_security);
 
-    for (unsigned i = 0; i < s->n_shards; i++) {
-        loops[i] = s->shards[i].loop;
-    }
     bool own = s->config->coaps_cert[0] == '\0'; /* else its devices trust the end of that chain */
     const struct dev_boot_config config = {
         .control = s->control,
@@ -558,13 +160,13 @@ static dr_err_t make_boot(struct srv *s)
         .core = s->devices,
         .models = s->models,
         .shards = s->n_shards,
-        .shard_loops = loops,
+        .shard_loops = s->loops,
         .server_uri = s->lwm2m_uri,
         .server_ca = dr_bytes_of(s->server_ca, s->server_ca_len),
         .server_cert = own ? cert_install_server_der(s->keys.install, CERT_SERVER_LWM2M)
                            : (struct dr_bytes){0},
-        .issue = boot_issue,
-        .identify = boot_identify,
+        .issue = srv_boot_issue,
+        .identify = srv_boot_identify,
         .data = s,
     };
     return err == DR_OK ? dev_boot_new(&config, &s->boot) : err;
@@ -587,11 +189,10 @@ static dr_err_t make_est(struct srv *s)
 static dr_err_t make_campaigns(struct srv *s)
 {
     char dir[DR_PATH_MAX], secure[CAMP_BASE_MAX + 1], open[CAMP_BASE_MAX + 1];
-    struct loop *loops[SHARDS_MAX];
     dr_err_t err = dr_path_join(dir, s->config->data, "images");
 
-    base_make(s, "coaps", &s->config->coaps, s->coaps, secure);
-    base_make(s, "coap", &s->config->coap, s->coap, open);
+    srv_uri_of(s, "coaps", &s->config->coaps, s->coaps, secure);
+    srv_uri_of(s, "coap", &s->config->coap, s->coap, open);
     if (err == DR_OK) {
         const struct camp_images_config images = {
             .control = s->control,
@@ -606,15 +207,12 @@ static dr_err_t make_campaigns(struct srv *s)
         err = camp_images_new(&images, &s->images, s->reterr);
     }
     if (err == DR_OK) {
-        for (unsigned i = 0; i < s->n_shards; i++) {
-            loops[i] = s->shards[i].loop;
-        }
         const struct camp_downloads_config downloads = {
             .control = s->control,
             .db = s->db,
             .images = s->images,
             .shards = s->n_shards,
-            .shard_loops = loops,
+            .shard_loops = s->loops,
         };
         err = camp_downloads_new(&downloads, &s->downloads);
     }
@@ -653,21 +251,6 @@ static struct cx_limits limits_of(const struct srv_config *c)
 }
 
 /* Give both sockets of a port to an engine. */
-static dr_err_t adopt(struct cx_engine *e, struct port *port, bool secure)
-{
-    dr_err_t err = DR_OK;
-
-    if (port->udp >= 0) {
-        err = cx_engine_adopt(e, port->udp, secure ? CX_PROTO_DTLS : CX_PROTO_UDP);
-        port->udp = err == DR_OK ? -1 : port->udp;
-    }
-    if (err == DR_OK && port->tcp >= 0) {
-        err = cx_engine_adopt(e, port->tcp, secure ? CX_PROTO_TLS : CX_PROTO_TCP);
-        port->tcp = err == DR_OK ? -1 : port->tcp;
-    }
-    return err;
-}
-
 static dr_err_t boot_engine_start(struct shard *sh)
 {
     struct srv *s = sh->srv;
@@ -687,7 +270,7 @@ static dr_err_t boot_engine_start(struct shard *sh)
     if (err == DR_OK) {
         dev_boot_set_engine(s->boot, sh->index, sh->boot_engine);
         dev_trust_engine(s->trust, sh->index, sh->loop, sh->boot_engine, CERT_SERVICE_BOOTSTRAP);
-        err = adopt(sh->boot_engine, &sh->boot, true);
+        err = srv_port_adopt(sh->boot_engine, &sh->boot, true);
     }
     return err;
 }
@@ -712,10 +295,10 @@ static void engine_start(struct loop_call *call)
         dev_trust_engine(s->trust, sh->index, sh->loop, sh->engine, CERT_SERVICE_LWM2M);
     }
     if (err == DR_OK) {
-        err = adopt(sh->engine, &sh->coaps, true);
+        err = srv_port_adopt(sh->engine, &sh->coaps, true);
     }
     if (err == DR_OK) {
-        err = adopt(sh->engine, &sh->coap, false);
+        err = srv_port_adopt(sh->engine, &sh->coap, false);
     }
     if (err == DR_OK && s->boot != NULL) {
         err = boot_engine_start(sh);
@@ -786,10 +369,10 @@ static dr_err_t renew(void *data)
         err = cert_install_renew(s->keys.install, (enum cert_server)i, s->reterr);
     }
     if (err == DR_OK) {
-        err = security_new(s, &fresh);
+        err = srv_security_new(s, &fresh);
     }
     if (err == DR_OK) {
-        err = boot_security_new(s, &boot_fresh);
+        err = srv_boot_security_new(s, &boot_fresh);
     }
     if (err != DR_OK) {
         (void)cx_security_unref(fresh);
@@ -1062,28 +645,29 @@ static dr_err_t prepare(struct srv *s)
         err = make_loops(s);
     }
     if (err == DR_OK) {
-        err = make_trust(s);
+        err = srv_make_trust(s);
     }
     if (err == DR_OK) {
-        err = security_new(s, &s->security);
+        err = srv_security_new(s, &s->security);
     }
     if (err == DR_OK) {
-        err = open_sockets(s, "coaps", &s->config->coaps, offsetof(struct shard, coaps), s->coaps);
+        err =
+            srv_ports_open(s, "coaps", &s->config->coaps, offsetof(struct shard, coaps), s->coaps);
     }
     if (err == DR_OK) {
-        err = open_sockets(s, "coap", &s->config->coap, offsetof(struct shard, coap), s->coap);
+        err = srv_ports_open(s, "coap", &s->config->coap, offsetof(struct shard, coap), s->coap);
     }
-    if (err == DR_OK && boots(s->config)) {
-        err = open_sockets(s, "bootstrap", &s->config->bootstrap, offsetof(struct shard, boot),
-                           s->bootstrap);
+    if (err == DR_OK && srv_boots(s->config)) {
+        err = srv_ports_open(s, "bootstrap", &s->config->bootstrap, offsetof(struct shard, boot),
+                             s->bootstrap);
     }
     if (err == DR_OK) {
         err = make_devices(s);
     }
     if (err == DR_OK) {
-        make_uris(s);
+        srv_make_uris(s);
     }
-    if (err == DR_OK && boots(s->config)) {
+    if (err == DR_OK && srv_boots(s->config)) {
         err = make_boot(s);
     }
     if (err == DR_OK) {
@@ -1110,25 +694,14 @@ static dr_err_t prepare(struct srv *s)
     return err;
 }
 
-static void close_port(struct port *port)
-{
-    if (port->udp >= 0) {
-        (void)close(port->udp);
-    }
-    if (port->tcp >= 0) {
-        (void)close(port->tcp);
-    }
-    *port = NO_PORT;
-}
-
 static void free_shard(struct shard *sh)
 {
     loop_thread_join(&sh->thread);
     sh->engine = cx_engine_free(sh->engine);
     sh->boot_engine = cx_engine_free(sh->boot_engine);
-    close_port(&sh->coap);
-    close_port(&sh->coaps);
-    close_port(&sh->boot);
+    srv_port_close(&sh->coap);
+    srv_port_close(&sh->coaps);
+    srv_port_close(&sh->boot);
 }
 
 /* Completions that the store posted while it closed still find what they belong to. */
@@ -1202,7 +775,7 @@ int srv_run(struct srv_config *config,
     s->n_shards = shard_count(config);
     for (unsigned i = 0; i < s->n_shards; i++) {
         s->shards[i] = (struct shard){
-            .srv = s, .index = i, .coap = NO_PORT, .coaps = NO_PORT, .boot = NO_PORT};
+            .srv = s, .index = i, .coap = SRV_NO_PORT, .coaps = SRV_NO_PORT, .boot = SRV_NO_PORT};
     }
     (void)signal(SIGPIPE, SIG_IGN);
     apply_log(config);
