@@ -643,14 +643,6 @@ unsigned tls_conn_renegotiations(const struct tls_conn *c)
     return c->renegotiations;
 }
 
-const char *tls_conn_suite(const struct tls_conn *c)
-{
-    dr_assert(c != NULL);
-    const SSL_CIPHER *cipher = cipher_of(c);
-
-    return cipher == NULL ? "" : SSL_CIPHER_get_name(cipher);
-}
-
 dr_err_t tls_conn_error(const struct tls_conn *c)
 {
     dr_assert(c != NULL);

@@ -124,7 +124,5 @@ bool tls_conn_has_alpn(const struct tls_conn *c);
 bool tls_conn_is_resumed(const struct tls_conn *c);
 /** Renegotiations so far. */
 unsigned tls_conn_renegotiations(const struct tls_conn *c);
-/** OpenSSL's name of the suite, for logs and tests; "" if none yet. */
-const char *tls_conn_suite(const struct tls_conn *c);
 /** FAILED: why. As dtls_handshake_error. */
 dr_err_t tls_conn_error(const struct tls_conn *c);

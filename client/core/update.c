@@ -436,8 +436,3 @@ void cl_update_state(struct cl_update *up, enum cl_state state)
     }
 }
 
-const char *cl_update_version(struct cl_update *up)
-{
-    cl_version_text(up->fw.version, up->text);
-    return up->text;
-}

@@ -54,8 +54,6 @@ void cl_update_on_ask(struct cl_update *up,
                                                uint32_t priority));
 /** The client reached this state: call it from cl_hooks.state. */
 void cl_update_state(struct cl_update *up, enum cl_state state);
-/** The version of what runs, as text; valid until the next call. */
-const char *cl_update_version(struct cl_update *up);
 
 /** Of the fetcher: bytes in order. Anything but CL_OK: no more are wanted. */
 CL_CHECK cl_err_t cl_update_bytes(struct cl_update *up, uint32_t offset, const uint8_t *data,
