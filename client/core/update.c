@@ -435,4 +435,3 @@ void cl_update_state(struct cl_update *up, enum cl_state state)
         cl_fw_lost(&up->fw);
     }
 }
-
