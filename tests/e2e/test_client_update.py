@@ -370,6 +370,8 @@ def test_a_download_outlives_the_server(server, author, make_device, how):
     device.registered(2)
     assert device.err[-1] == "drover-client: runs 1.1.0 from slot A, on trial"
     dev = Device(server, server.rest(), device.registered())
+    # it may have registered with the new server before the update, too: that is then the second time
+    wait_for("it is back", lambda: dev.ask("GET", "/14/0/2")["status"] == 200)
     assert [dev.get(uri) for uri in ("/14/0/2", "/10252/0/2", "/10252/0/3")] == ["1.1.0", "1", "-1"]
 
 
